@@ -1,0 +1,1 @@
+"""Tenancy, authorization, error and audit spine for multi-tenant services."""

@@ -1,0 +1,1 @@
+"""Parts that need nothing but the standard library: clock, ids, extras."""
