@@ -1,1 +1,66 @@
-"""security."""
+"""Security context: who asks, for which tenant, with which roles, in which trace.
+
+`JwtAuthenticator` needs the `jwt` extra and is loaded on first use.
+"""
+
+from typing import TYPE_CHECKING
+
+from tenaudit.security.api_keys import (
+    ApiKeyAuthenticator,
+    ApiKeyRecord,
+    ApiKeyStore,
+    InMemoryApiKeyStore,
+    new_api_key,
+)
+from tenaudit.security.authenticator import Authenticator, authenticate_chain
+from tenaudit.security.context import (
+    Actor,
+    NoContextError,
+    SecurityContext,
+    TraceContext,
+    bind_context,
+    context_or_none,
+    current_context,
+)
+from tenaudit.security.extract import IDENTITY_HEADERS, extract_context
+from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
+from tenaudit.security.roles import Role
+from tenaudit.security.settings import SecuritySettings
+from tenaudit.security.trace import parse_traceparent
+
+if TYPE_CHECKING:
+    from tenaudit.security.tokens import JwtAuthenticator
+
+__all__ = [
+    "IDENTITY_HEADERS",
+    "Actor",
+    "ApiKeyAuthenticator",
+    "ApiKeyRecord",
+    "ApiKeyStore",
+    "Authenticator",
+    "InMemoryApiKeyStore",
+    "JwtAuthenticator",
+    "NoContextError",
+    "Principal",
+    "Role",
+    "SecurityContext",
+    "SecuritySettings",
+    "TraceContext",
+    "authenticate_chain",
+    "bind_context",
+    "context_or_none",
+    "current_context",
+    "extract_context",
+    "new_api_key",
+    "parse_traceparent",
+    "strip_identity_headers",
+    "synthesize_headers",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "JwtAuthenticator":
+        from tenaudit.security.tokens import JwtAuthenticator  # noqa: PLC0415 - needs an extra, so only on use
+
+        return JwtAuthenticator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

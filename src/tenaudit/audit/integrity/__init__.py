@@ -1,0 +1,65 @@
+"""What makes the trail tamper-evident: canonical bytes, Merkle trees, proofs, checkpoints and signed notes."""
+
+from __future__ import annotations
+
+from tenaudit.audit.integrity.canonical import MAX_DEPTH, MAX_SAFE_INTEGER, CanonicalError, canonical_json
+from tenaudit.audit.integrity.checkpoint import MAX_TREE_SIZE, Checkpoint, CheckpointError, parse_body
+from tenaudit.audit.integrity.merkle import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    CompactRange,
+    MerkleError,
+    leaf_hash,
+    node_hash,
+    root_of,
+)
+from tenaudit.audit.integrity.note import (
+    MAX_NOTE_CHARS,
+    MAX_SIGNATURES,
+    NoteError,
+    NoteSignature,
+    NoteSigner,
+    NoteVerifier,
+    SignedNote,
+    ed25519_key_id,
+)
+from tenaudit.audit.integrity.proof import (
+    consistency_proof,
+    consistency_spans,
+    inclusion_proof,
+    inclusion_spans,
+    verify_consistency,
+    verify_inclusion,
+)
+
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_BYTES",
+    "MAX_DEPTH",
+    "MAX_NOTE_CHARS",
+    "MAX_SAFE_INTEGER",
+    "MAX_SIGNATURES",
+    "MAX_TREE_SIZE",
+    "CanonicalError",
+    "Checkpoint",
+    "CheckpointError",
+    "CompactRange",
+    "MerkleError",
+    "NoteError",
+    "NoteSignature",
+    "NoteSigner",
+    "NoteVerifier",
+    "SignedNote",
+    "canonical_json",
+    "consistency_proof",
+    "consistency_spans",
+    "ed25519_key_id",
+    "inclusion_proof",
+    "inclusion_spans",
+    "leaf_hash",
+    "node_hash",
+    "parse_body",
+    "root_of",
+    "verify_consistency",
+    "verify_inclusion",
+]

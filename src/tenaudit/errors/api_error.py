@@ -1,0 +1,242 @@
+"""The one error a handler raises, and the fields of the envelope it becomes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, overload
+
+from tenaudit._kernel.error import TenauditError
+
+__all__ = ["ApiError", "valid_code"]
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_STATUS_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "payload_too_large",
+    422: "unprocessable",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+_MAX_BODY = 64 * 1024
+
+
+def valid_code(code: str) -> bool:
+    """Tell whether *code* has the form `[a-z][a-z0-9_]{0,63}`."""
+    return _CODE.match(code) is not None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+class _MissingRole:
+    """On the class `ApiError.missing_role` is a constructor, on an error it is the denial name."""
+
+    @overload
+    def __get__(self, error: None, owner: type[ApiError]) -> Callable[..., ApiError]: ...
+    @overload
+    def __get__(self, error: ApiError, owner: type[ApiError]) -> str | None: ...
+    def __get__(self, error: ApiError | None, owner: type[ApiError]) -> Callable[..., ApiError] | str | None:
+        if error is not None:
+            return error._missing_role  # noqa: SLF001 - the descriptor is part of ApiError
+
+        def missing_role(name: str | None = None, message: str = "A required capability is missing.") -> ApiError:
+            """Make the 403 of a denied capability; *name* is the denial name that the client may see."""
+            return owner(403, "missing_role", message, missing_role=name)
+
+        return missing_role
+
+
+class ApiError(TenauditError):
+    """An error with a status, a stable code and a text that the client may read.
+
+    Args:
+        status: HTTP status, 400 to 599.
+        code: stable machine name, `[a-z][a-z0-9_]{0,63}`.
+        message: one sentence for the client; never exception text.
+        missing_role: the denial name of a 403 by role, when it may be disclosed.
+        errors: for 400 and 422, one `{"field": ..., "message": ...}` a wrong field.
+        retry_after: for 429 and 503, whole seconds to wait.
+        headers: further response headers, such as `Allow` (RFC 9110 section 15.5.6) or `WWW-Authenticate`.
+
+    Raises:
+        ValueError: the status or the code is out of form.
+
+    Example:
+        >>> error = ApiError.not_found("No such customer.", code="customer_not_found")
+        >>> error.to_body("0af7651916cd43dd8448eb211c80319c")["code"]
+        'customer_not_found'
+    """
+
+    missing_role = _MissingRole()
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        missing_role: str | None = None,
+        errors: Sequence[Mapping[str, Any]] = (),
+        retry_after: int | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"status must be 400 to 599, not {status}")
+        if not valid_code(code):
+            raise ValueError(f"code must match [a-z][a-z0-9_]{{0,63}}, not {code!r}")
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self._missing_role = missing_role
+        self.errors: tuple[Mapping[str, Any], ...] = tuple(errors)
+        self.retry_after = retry_after
+        self.headers: tuple[tuple[str, str], ...] = tuple(headers)
+
+    def __repr__(self) -> str:
+        return f"ApiError({self.status}, {self.code!r}, {self.message!r})"
+
+    def to_body(self, trace_id: str) -> dict[str, Any]:
+        """Return the members of the JSON envelope; optional ones are left out, never null."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message, "trace_id": trace_id}
+        if self._missing_role is not None:
+            body["missing_role"] = self._missing_role
+        if self.errors:
+            body["errors"] = [dict(item) for item in self.errors]
+        if self.retry_after is not None:
+            body["retry_after"] = self.retry_after
+        return body
+
+    def to_problem(self, trace_id: str, *, instance: str | None = None) -> dict[str, Any]:
+        """Return the same error as RFC 9457 problem details, the envelope's members as extensions.
+
+        `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1); `instance` is the
+        trace as a URN unless given.
+        """
+        return {
+            "type": "about:blank",
+            "title": _phrase(self.status),
+            "status": self.status,
+            "detail": self.message,
+            "instance": instance or f"urn:trace:{trace_id}",
+            **self.to_body(trace_id),
+        }
+
+    @classmethod
+    def from_response(cls, status: int, headers: Mapping[str, str], body: bytes | str | Mapping[str, Any]) -> ApiError:
+        """Rebuild the typed error from a response, in either media type; a foreign body still gives a code."""
+        data = _read_body(body)
+        lowered = {name.lower(): value for name, value in headers.items()}
+        code = str(data.get("code") or lowered.get("x-error-code") or "")
+        if not valid_code(code):
+            code = _STATUS_CODES.get(status, "internal_error" if status >= 500 else "bad_request")
+        retry_after = data.get("retry_after", lowered.get("retry-after"))
+        errors = data.get("errors")
+        missing = data.get("missing_role")
+        return cls(
+            status,
+            code,
+            str(data.get("message") or data.get("detail") or _phrase(status)),
+            missing_role=missing if isinstance(missing, str) else None,
+            errors=[item for item in errors if isinstance(item, Mapping)] if isinstance(errors, list) else (),
+            retry_after=int(retry_after) if str(retry_after).isdecimal() else None,
+        )
+
+    @classmethod
+    def _kind(cls, status: int, message: str | None, code: str | None, **fields: Any) -> ApiError:
+        return cls(status, code or _STATUS_CODES[status], message or f"{_phrase(status)}.", **fields)
+
+    @classmethod
+    def bad_request(
+        cls, message: str | None = None, *, code: str | None = None, errors: Sequence[Mapping[str, Any]] = ()
+    ) -> ApiError:
+        """400: the request is malformed; *errors* names the fields."""
+        return cls._kind(400, message, code, errors=errors)
+
+    @classmethod
+    def missing_tenant_id(cls, message: str = "X-Tenant-ID is required.") -> ApiError:
+        """400 `missing_tenant_id`: no tenant, so nothing can be done for anyone."""
+        return cls(400, "missing_tenant_id", message)
+
+    @classmethod
+    def unauthorized(
+        cls, message: str | None = None, *, code: str | None = None, challenge: str = "Bearer"
+    ) -> ApiError:
+        """401 with `WWW-Authenticate` (RFC 9110 section 15.5.2)."""
+        return cls._kind(401, message, code, headers=(("WWW-Authenticate", challenge),))
+
+    @classmethod
+    def forbidden(cls, message: str | None = None, *, code: str | None = None) -> ApiError:
+        """403: known, and not allowed."""
+        return cls._kind(403, message, code)
+
+    @classmethod
+    def not_found(cls, message: str | None = None, *, code: str | None = None) -> ApiError:
+        """404: no such thing, or none that this tenant may know of."""
+        return cls._kind(404, message, code)
+
+    @classmethod
+    def method_not_allowed(
+        cls, allow: Sequence[str] = (), message: str | None = None, *, code: str | None = None
+    ) -> ApiError:
+        """405 with `Allow` (RFC 9110 section 15.5.6)."""
+        return cls._kind(405, message, code, headers=(("Allow", ", ".join(sorted(allow))),))
+
+    @classmethod
+    def conflict(cls, message: str | None = None, *, code: str | None = None) -> ApiError:
+        """409: the state does not allow it now."""
+        return cls._kind(409, message, code)
+
+    @classmethod
+    def payload_too_large(cls, message: str | None = None, *, code: str | None = None) -> ApiError:
+        """413: more bytes than the route takes."""
+        return cls._kind(413, message, code)
+
+    @classmethod
+    def unprocessable(
+        cls, message: str | None = None, *, code: str | None = None, errors: Sequence[Mapping[str, Any]] = ()
+    ) -> ApiError:
+        """422: well-formed and wrong; *errors* names the fields."""
+        return cls._kind(422, message, code, errors=errors)
+
+    @classmethod
+    def rate_limited(cls, retry_after: int, message: str | None = None, *, code: str | None = None) -> ApiError:
+        """429 with `Retry-After` in whole seconds."""
+        return cls._kind(429, message, code, retry_after=retry_after)
+
+    @classmethod
+    def unavailable(
+        cls, message: str | None = None, *, code: str | None = None, retry_after: int | None = None
+    ) -> ApiError:
+        """503: a part that is needed does not answer."""
+        return cls._kind(503, message, code, retry_after=retry_after)
+
+    @classmethod
+    def internal(cls) -> ApiError:
+        """500 `internal_error`: opaque by design, the log has the rest under the trace id."""
+        return cls(500, "internal_error", "The server failed; quote the trace id to support.")
+
+
+def _read_body(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(body, Mapping):
+        return body
+    if len(body) > _MAX_BODY:
+        return {}
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}

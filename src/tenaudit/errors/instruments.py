@@ -1,0 +1,72 @@
+"""Metric families made once for each registry, so two gates of one process share them instead of colliding.
+
+Names follow the Prometheus naming rules: one base unit, `_total` on counters, `_seconds` on durations.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["counter", "gauge", "histogram"]
+
+_Family = TypeVar("_Family", Counter, Gauge, Histogram)
+_families: WeakKeyDictionary[CollectorRegistry, dict[str, Counter | Gauge | Histogram]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _once(registry: CollectorRegistry | None, name: str, kind: type[_Family], make: Callable[..., _Family]) -> _Family:
+    home = REGISTRY if registry is None else registry
+    with _lock:
+        families = _families.setdefault(home, {})
+        family = families.get(name)
+        if family is None:
+            family = families[name] = make(registry=home)
+    if not isinstance(family, kind):
+        raise TypeError(f"metric {name} is already registered as a {type(family).__name__}")
+    return family
+
+
+def counter(registry: CollectorRegistry | None, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
+    """Return the counter *name* of *registry* (`None`: prometheus-client's default), made on first use."""
+    return _once(registry, name, Counter, lambda registry: Counter(name, doc, labels, registry=registry))
+
+
+def gauge(
+    registry: CollectorRegistry | None,
+    name: str,
+    doc: str,
+    labels: Sequence[str] = (),
+    *,
+    across_processes: str = "sum",
+) -> Gauge:
+    """Return the gauge *name* of *registry*; *across_processes* is prometheus-client's `multiprocess_mode`."""
+    return _once(
+        registry,
+        name,
+        Gauge,
+        lambda registry: Gauge(name, doc, labels, registry=registry, multiprocess_mode=across_processes),  # type: ignore[arg-type]
+    )
+
+
+def histogram(
+    registry: CollectorRegistry | None,
+    name: str,
+    doc: str,
+    labels: Sequence[str] = (),
+    *,
+    buckets: Sequence[float],
+) -> Histogram:
+    """Return the histogram *name* of *registry*; *buckets* are upper bounds in its unit."""
+    return _once(
+        registry,
+        name,
+        Histogram,
+        lambda registry: Histogram(name, doc, labels, registry=registry, buckets=buckets),
+    )

@@ -1,0 +1,127 @@
+"""HTTP metrics whose label values are bounded: declared codes, route templates, known methods."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tenaudit.errors.catalogue import ErrorCatalogue
+from tenaudit.errors.instruments import counter, gauge, histogram
+from tenaudit.errors.labels import LabelGuard
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+__all__ = ["UNMATCHED_ROUTE", "HttpMetrics"]
+
+UNMATCHED_ROUTE = "_unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_ROUTES_KEPT = 1000
+
+
+class HttpMetrics:
+    """Counts requests and errors of one service.
+
+    Args:
+        service: value of the `service` label.
+        catalogue: codes that are registered with the guard before any request.
+        registry: where the families live; `None` is prometheus-client's default registry.
+        code_limit: distinct error codes that keep their own label.
+
+    Example:
+        >>> from prometheus_client import CollectorRegistry
+        >>> registry = CollectorRegistry()
+        >>> HttpMetrics("orders", registry=registry).error("not_found", 404)
+        >>> registry.get_sample_value(
+        ...     "http_errors_total", {"service": "orders", "code": "not_found", "status": "404"})
+        1.0
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        catalogue: ErrorCatalogue | None = None,
+        registry: CollectorRegistry | None = None,
+        code_limit: int = 40,
+    ) -> None:
+        self.service = service
+        # Workers of a multiprocess server cannot agree on who came first, so there only declared codes count.
+        self.codes = LabelGuard(
+            code_limit,
+            known=(catalogue or ErrorCatalogue()).codes,
+            sealed="PROMETHEUS_MULTIPROC_DIR" in os.environ,
+        )
+        self.routes = LabelGuard(_ROUTES_KEPT)
+        self._errors = counter(
+            registry, "http_errors_total", "Error responses by stable code.", ("service", "code", "status")
+        )
+        self._requests = counter(
+            registry,
+            "http_requests_total",
+            "Responses by route template.",
+            ("service", "method", "route", "status"),
+        )
+        self._durations = histogram(
+            registry,
+            "http_request_duration_seconds",
+            "Time from the first byte read to the last byte handed over.",
+            ("service", "method", "route"),
+            buckets=_BUCKETS,
+        )
+        self._distinct = gauge(
+            registry,
+            "http_error_codes_distinct",
+            "Error codes with a label of their own.",
+            across_processes="max",
+        )
+        self._saturation = gauge(
+            registry,
+            "http_error_code_saturation",
+            "How full the error code label is, in percent.",
+            across_processes="max",
+        )
+        self._overflow = counter(
+            registry, "http_error_code_overflow_total", "Errors whose code got the overflow label."
+        )
+        # A cached child costs a fifth of a labels() call; the guards bound how many there can be.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._error_children: dict[tuple[str, int], Counter] = {}
+        self._publish()
+
+    def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """Count one finished request; *route* is the template, never the raw path."""
+        key = (method, route or UNMATCHED_ROUTE, status)
+        children = self._children.get(key)
+        if children is None:
+            children = self._child(key)
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def error(self, code: str, status: int) -> None:
+        """Count one error response by its code."""
+        label = self.codes.label(code)
+        child = self._error_children.get((label, status))
+        if child is None:
+            child = self._error_children[label, status] = self._errors.labels(self.service, label, str(status))
+            self._publish()
+        child.inc()
+        if label == self.codes.overflow:
+            self._overflow.inc()
+
+    def _child(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+        method, route, status = key
+        method = method if method in _METHODS else "_other"
+        route = route if route == UNMATCHED_ROUTE else self.routes.label(route)
+        children = (
+            self._requests.labels(self.service, method, route, str(status)),
+            self._durations.labels(self.service, method, route),
+        )
+        if len(self._children) < 4 * _ROUTES_KEPT:
+            self._children[key] = children
+        return children
+
+    def _publish(self) -> None:
+        self._distinct.set(self.codes.distinct)
+        self._saturation.set(self.codes.saturation)

@@ -1,0 +1,68 @@
+"""An error as bytes on the wire: status, headers and one of two JSON bodies."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tenaudit.errors.api_error import ApiError
+
+__all__ = ["ENVELOPE_TYPE", "PROBLEM_TYPE", "Reply", "error_reply", "prefers_problem"]
+
+ENVELOPE_TYPE = "application/json"
+PROBLEM_TYPE = "application/problem+json"
+_RANGES_READ = 32
+
+
+class Reply(NamedTuple):
+    """A finished response: status, header pairs and body bytes, for an adapter to hand to its framework."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
+    """Turn *error* into the envelope, or into RFC 9457 problem details when *accept* prefers them."""
+    problem = prefers_problem(accept)
+    members = error.to_problem(trace_id) if problem else error.to_body(trace_id)
+    body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    headers = [
+        ("content-type", PROBLEM_TYPE if problem else ENVELOPE_TYPE),
+        ("content-length", str(len(body))),
+        ("x-error-code", error.code),
+        ("x-trace-id", trace_id),
+    ]
+    headers += [(name.lower(), value) for name, value in error.headers]
+    if error.retry_after is not None:
+        headers.append(("retry-after", str(error.retry_after)))
+    return Reply(error.status, tuple(headers), body)
+
+
+def prefers_problem(accept: str) -> bool:
+    """Tell whether an Accept header ranks problem+json above plain JSON (RFC 9110 section 12.5.1).
+
+    The most specific range that matches a type gives its weight; only an explicit mention of
+    `application/problem+json` can win, so `*/*` keeps the plain envelope.
+    """
+    if "problem+json" not in accept.lower():
+        return False
+    weights: dict[str, float] = {}
+    for part in accept.split(",", _RANGES_READ)[:_RANGES_READ]:
+        media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weights[media] = _weight(parameters)
+    fallback = weights.get("application/*", weights.get("*/*", 0.0))
+    problem = weights.get(PROBLEM_TYPE, 0.0)
+    return problem > 0 and problem >= weights.get(ENVELOPE_TYPE, fallback)
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -1,0 +1,100 @@
+"""The engine port, and the default engine: a matrix compiled to bit masks.
+
+Rules of this file: plain values in, a frozen decision out; no I/O, no metrics.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tenaudit.policy.decision import Decision
+
+if TYPE_CHECKING:
+    from tenaudit.policy.matrix import PolicyMatrix
+    from tenaudit.security.context import SecurityContext
+
+__all__ = ["MatrixEngine", "PolicyEngine"]
+
+_MAX_REMEMBERED = 4096
+
+
+class PolicyEngine(Protocol):
+    """Decides; an engine that raises is treated as a denial."""
+
+    @property
+    def name(self) -> str:
+        """Short name, the `engine` label of metrics."""
+        ...
+
+    def decide(self, ctx: SecurityContext, capability: str, resource: Any = None) -> Decision:
+        """Return whether *ctx* holds *capability* on *resource*."""
+        ...
+
+    def denial_name(self, capability: str) -> str:
+        """Return the name of *capability* that a denied client may see."""
+        ...
+
+
+class MatrixEngine:
+    """Decides from a `PolicyMatrix`: one AND of two masks, the answers remembered.
+
+    A matrix is finite, so the decisions for one set of roles are too: each is built once and then handed out
+    again, which makes a check two dictionary look-ups.
+
+    Args:
+        matrix: who grants what.
+        require_actor: refuse anonymous actors, whatever their roles say.
+
+    Example:
+        >>> from uuid import UUID
+        >>> from tenaudit.policy import PolicyMatrix
+        >>> from tenaudit.security import Actor, SecurityContext, TraceContext
+        >>> trace = TraceContext("0" * 31 + "1", None, False)
+        >>> ctx = SecurityContext(UUID(int=1), Actor("u"), frozenset({"Support"}), trace)
+        >>> engine = MatrixEngine(PolicyMatrix.default())
+        >>> decision = engine.decide(ctx, "payment_process")
+        >>> decision.allowed, sorted(decision.would_grant)
+        (False, ['Admin', 'Cashier', 'Manager', 'SuperAdmin'])
+    """
+
+    name = "matrix"
+
+    def __init__(self, matrix: PolicyMatrix, *, require_actor: bool = False) -> None:
+        self.matrix = matrix
+        self._require_actor = require_actor
+        self._bits = {role: 1 << place for place, role in enumerate(matrix.roles)}
+        self._masks = {
+            capability: sum(self._bits[role] for role in matrix.roles_for(capability))
+            for capability in matrix.capabilities
+        }
+        self._remembered: dict[tuple[frozenset[str], str], Decision] = {}
+
+    def decide(self, ctx: SecurityContext, capability: str, resource: Any = None) -> Decision:  # noqa: ARG002 - a matrix knows no resources
+        """Return whether a role of *ctx* grants *capability*; the resource plays no part in a matrix."""
+        if self._require_actor and ctx.actor.id is None:
+            return Decision(False, capability, "anonymous_actor", frozenset(), self.matrix.roles_for(capability))
+        key = (ctx.roles, capability)
+        decision = self._remembered.get(key)
+        return decision if decision is not None else self._decide(key)
+
+    def _decide(self, key: tuple[frozenset[str], str]) -> Decision:
+        roles, capability = key
+        mask = self._masks.get(capability)
+        if mask is None:
+            # Not remembered: names that no matrix knows are unbounded.
+            return Decision(False, capability, "unknown_capability")
+        held = sum(self._bits.get(role, 0) for role in roles) & mask
+        decision = Decision(
+            held != 0,
+            str(capability),
+            "granted" if held else "no_role_grants",
+            frozenset(role for role, bit in self._bits.items() if bit & held),
+            self.matrix.roles_for(capability),
+        )
+        if len(self._remembered) < _MAX_REMEMBERED:
+            self._remembered[key] = decision
+        return decision
+
+    def denial_name(self, capability: str) -> str:
+        """Return the name of *capability* that a denied client may see."""
+        return self.matrix.denial_name(capability)

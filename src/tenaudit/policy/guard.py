@@ -1,0 +1,187 @@
+"""One decision, everywhere it must show: the caller's 403, the metrics and the audit event."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Literal
+
+from tenaudit._kernel.clock import SystemClock
+from tenaudit._kernel.error import ConfigurationError
+from tenaudit.errors import ApiError, LabelGuard
+from tenaudit.errors.instruments import counter, histogram
+from tenaudit.policy.decision import Decision
+from tenaudit.policy.denials import DenialBudget
+from tenaudit.policy.engine import MatrixEngine, PolicyEngine
+from tenaudit.policy.matrix import PolicyMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry, Counter
+
+    from tenaudit._kernel.clock import Clock
+    from tenaudit.security.context import SecurityContext
+
+__all__ = ["Disclosure", "PolicyGuard", "bind_guard", "ensure_capability", "unbind_guard"]
+
+Disclosure = Literal["none", "capability", "roles"]
+_log = logging.getLogger("tenaudit.policy")
+_SAMPLE = 64
+_BUCKETS = (1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_CAPABILITIES_LABELLED = 200
+
+
+class PolicyGuard:
+    """Asks an engine, counts the answer and turns a denial into an error and an event.
+
+    Args:
+        engine: who decides; the default matrix when None.
+        registry: where the metric families live.
+        on_denial: called with context and decision, at most *denials_per_second* a tenant and capability.
+        disclose: what a denied client may read: nothing, the capability, or the roles that would grant it.
+        denials_per_second: bound of `on_denial` calls for one (tenant, capability); the rest is counted.
+        clock: time source of that bound.
+
+    Example:
+        >>> from prometheus_client import CollectorRegistry
+        >>> from uuid import UUID
+        >>> from tenaudit.security import Actor, SecurityContext, TraceContext
+        >>> trace = TraceContext("0" * 31 + "1", None, False)
+        >>> ctx = SecurityContext(UUID(int=1), Actor("u"), frozenset({"Cashier"}), trace)
+        >>> PolicyGuard(registry=CollectorRegistry()).check(ctx, "payment_process").granted_by
+        frozenset({'Cashier'})
+    """
+
+    def __init__(
+        self,
+        engine: PolicyEngine | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+        on_denial: Callable[[SecurityContext, Decision], None] | None = None,
+        disclose: Disclosure = "capability",
+        denials_per_second: int = 10,
+        clock: Clock | None = None,
+    ) -> None:
+        if disclose not in ("none", "capability", "roles"):
+            raise ConfigurationError(f'disclose must be "none", "capability" or "roles", not {disclose!r}')
+        self.engine = engine or MatrixEngine(PolicyMatrix.default())
+        self._on_denial = on_denial
+        self._disclose = disclose
+        self._budget = DenialBudget(denials_per_second, clock or SystemClock())
+        self._labels = LabelGuard(_CAPABILITIES_LABELLED)
+        self._checks = counter(
+            registry, "capability_checks_total", "Policy decisions by capability.", ("capability", "outcome")
+        )
+        self._denials = counter(registry, "capability_denials_total", "Denied checks by capability.", ("capability",))
+        self._suppressed = counter(
+            registry, "capability_denial_events_suppressed_total", "Denials over the event budget: counted only."
+        )
+        self._seconds = histogram(
+            registry, "capability_eval_seconds", "Time of one decision.", ("engine",), buckets=_BUCKETS
+        )
+        self._allowed: dict[str, Counter] = {}
+        self._until_sample = 0
+
+    def check(
+        self, ctx: SecurityContext, capability: str, resource: Any = None, engine: PolicyEngine | None = None
+    ) -> Decision:
+        """Return the decision when it allows.
+
+        Raises:
+            ApiError: 403 `missing_role`.
+        """
+        if engine is None:
+            engine = self.engine
+        self._until_sample -= 1
+        try:
+            decision = (
+                self._timed(engine, ctx, capability, resource)
+                if self._until_sample < 0
+                else engine.decide(ctx, capability, resource)
+            )
+        except Exception:  # noqa: BLE001 - an engine that errs denies, whatever it raised
+            _log.exception(
+                "policy engine failed", extra={"action": "policy_engine_failed", "trace_id": ctx.trace.trace_id}
+            )
+            decision = Decision(False, str(capability), "engine_error")
+        if not decision.allowed:
+            raise self._denied(engine, ctx, decision)
+        allowed = self._allowed.get(capability)
+        if allowed is None:
+            allowed = self._allowed_child(capability)
+        allowed.inc()
+        return decision
+
+    def _allowed_child(self, capability: str) -> Counter:
+        child = self._checks.labels(self._labels.label(str(capability)), "allow")
+        if len(self._allowed) < _CAPABILITIES_LABELLED:
+            self._allowed[capability] = child
+        return child
+
+    def _timed(self, engine: PolicyEngine, ctx: SecurityContext, capability: str, resource: Any) -> Decision:
+        """Measure one decision in 64 of the matrix engine: timing every one would cost more than deciding."""
+        self._until_sample = _SAMPLE - 1 if engine.name == "matrix" else 0
+        started = time.perf_counter()
+        decision = engine.decide(ctx, capability, resource)
+        self._seconds.labels(engine.name).observe(time.perf_counter() - started)
+        return decision
+
+    def _denied(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
+        label = self._labels.label(decision.capability)
+        self._checks.labels(label, "deny").inc()
+        self._denials.labels(label).inc()
+        if self._on_denial is not None:
+            if self._budget.spend((ctx.tenant_id, decision.capability)):
+                self._on_denial(ctx, decision)
+            else:
+                self._suppressed.inc()
+        return self._error(engine, decision)
+
+    def _error(self, engine: PolicyEngine, decision: Decision) -> ApiError:
+        if self._disclose == "none":
+            return ApiError.missing_role(None)
+        message = "A required capability is missing."
+        if self._disclose == "roles" and decision.would_grant:
+            message = f"Needs one of these roles: {', '.join(sorted(decision.would_grant))}."
+        return ApiError.missing_role(engine.denial_name(decision.capability), message)
+
+
+_default_guard: PolicyGuard | None = None
+_bound: ContextVar[PolicyGuard] = ContextVar("tenaudit_policy_guard")
+
+
+def bind_guard(guard: PolicyGuard) -> Token[PolicyGuard]:
+    """Make *guard* the one that `ensure_capability` asks in this task; undo with `unbind_guard`."""
+    return _bound.set(guard)
+
+
+def unbind_guard(token: Token[PolicyGuard]) -> None:
+    """Undo a `bind_guard`."""
+    _bound.reset(token)
+
+
+def ensure_capability(
+    ctx: SecurityContext, capability: str, *, resource: Any = None, engine: PolicyEngine | None = None
+) -> Decision:
+    """Return the decision when *ctx* holds *capability*.
+
+    Args:
+        ctx: who asks.
+        capability: what is needed.
+        resource: what it is needed on, for engines that look at resources.
+        engine: who decides; the gate's engine inside a request, else the default matrix.
+
+    Raises:
+        ApiError: 403 `missing_role`.
+    """
+    guard = _bound.get(None) or _default()
+    return guard.check(ctx, capability, resource, engine)
+
+
+def _default() -> PolicyGuard:
+    global _default_guard  # noqa: PLW0603 - made on first use, since importing must register no metric
+    if _default_guard is None:
+        _default_guard = PolicyGuard()
+    return _default_guard

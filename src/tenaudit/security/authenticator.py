@@ -1,0 +1,41 @@
+"""The port of a credential check, and the chain that asks several in turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from tenaudit.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tenaudit.security.principal import Principal
+
+__all__ = ["Authenticator", "authenticate_chain"]
+
+
+class Authenticator(Protocol):
+    """Checks one kind of credential."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
+        """Return who it is, None when this kind of credential is absent; raise 401 when it is present and bad.
+
+        *headers* has lower-case names.
+        """
+        ...
+
+
+async def authenticate_chain(authenticators: Sequence[Authenticator], headers: Mapping[str, str]) -> Principal:
+    """Return the principal of the first authenticator that knows its credential.
+
+    A credential that is present and bad ends the chain: falling through would let a broken token pass as
+    something else.
+
+    Raises:
+        ApiError: 401 `unauthorized` when no credential is there or one is bad.
+    """
+    for authenticator in authenticators:
+        principal = await authenticator.authenticate(headers)
+        if principal is not None:
+            return principal
+    raise ApiError.unauthorized("No credential was presented.")

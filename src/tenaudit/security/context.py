@@ -1,0 +1,117 @@
+"""Who is asking, for which tenant, in which trace: one frozen value, bound to the running task."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tenaudit._kernel.error import TenauditError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from uuid import UUID
+
+__all__ = [
+    "Actor",
+    "NoContextError",
+    "SecurityContext",
+    "TraceContext",
+    "bind_context",
+    "context_or_none",
+    "current_context",
+]
+
+
+class NoContextError(TenauditError, LookupError):
+    """No security context is bound: is the tenaudit middleware installed, and is this a request?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: a user, a service, an API key, the system, or nobody known (`id` None).
+
+    Example:
+        >>> Actor("u-1").type, Actor(None, "anonymous").id
+        ('user', None)
+    """
+
+    id: str | None
+    type: str = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A W3C trace: 32 and 16 lower-case hex digits, the sampled flag and the opaque tracestate."""
+
+    trace_id: str
+    parent_id: str | None
+    sampled: bool
+    tracestate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityContext:
+    """The verified identity of one request; every decision and every audit event starts from it.
+
+    Example:
+        >>> from uuid import UUID
+        >>> ctx = SecurityContext(UUID(int=1), Actor("u-1"), frozenset({"Cashier"}),
+        ...                       TraceContext("0af7651916cd43dd8448eb211c80319c", None, False))
+        >>> with bind_context(ctx):
+        ...     current_context().actor.id
+        'u-1'
+    """
+
+    tenant_id: UUID
+    actor: Actor
+    roles: frozenset[str]
+    trace: TraceContext
+    auth_method: str = "header"
+    session_id: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+
+
+_bound: ContextVar[SecurityContext] = ContextVar("tenaudit_security_context")
+
+
+def current_context() -> SecurityContext:
+    """Return the context bound to this task or thread.
+
+    Raises:
+        NoContextError: none is bound; there is never a default tenant.
+    """
+    try:
+        return _bound.get()
+    except LookupError:
+        raise NoContextError from None
+
+
+def context_or_none() -> SecurityContext | None:
+    """Return the bound context, or None outside a request."""
+    return _bound.get(None)
+
+
+class bind_context:  # noqa: N801 - reads as a verb in a with statement
+    """Binds *ctx* for a block; what was bound before comes back when the block ends.
+
+    Contextvars carry it into tasks, `asyncio.to_thread` and copied contexts, and never into another request.
+    """
+
+    __slots__ = ("_ctx", "_token")
+
+    def __init__(self, ctx: SecurityContext) -> None:
+        self._ctx = ctx
+        self._token: Token[SecurityContext] | None = None
+
+    def __enter__(self) -> SecurityContext:
+        self._token = _bound.set(self._ctx)
+        return self._ctx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _bound.reset(self._token)
+            self._token = None

@@ -1,0 +1,66 @@
+"""What a service believes of the headers it receives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tenaudit._kernel.error import ConfigurationError
+from tenaudit.errors.instruments import counter
+from tenaudit.security.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["SecuritySettings", "count_unknown_roles"]
+
+
+def count_unknown_roles(roles: int, registry: CollectorRegistry | None = None) -> None:
+    """Add *roles* to `security_unknown_roles_total` of *registry* (None: prometheus-client's default)."""
+    counter(registry, "security_unknown_roles_total", "Role names that no vocabulary knows; never granted.").inc(roles)
+
+
+@dataclass(frozen=True, slots=True)
+class SecuritySettings:
+    """How identity headers are read and who may have set them.
+
+    Args:
+        trust: `"mesh"`: an upstream strips these headers from clients and sets them itself.
+        known_roles: the role names that may enter a context, matched without regard to case.
+        max_user_id_bytes: UTF-8 bytes that `X-User-ID` may have.
+        on_unknown_roles: called with the number of unknown roles of a request.
+        random_bytes: source of new trace ids.
+
+    Raises:
+        ConfigurationError: an unknown trust mode, or one that this version does not implement.
+
+    Example:
+        >>> SecuritySettings(known_roles=["Auditor"]).role_of("AUDITOR")
+        'Auditor'
+    """
+
+    trust: str = "mesh"
+    known_roles: Iterable[str] = tuple(Role)
+    max_user_id_bytes: int = 256
+    on_unknown_roles: Callable[[int], None] = count_unknown_roles
+    random_bytes: Callable[[int], bytes] = os.urandom
+    _by_lower: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.trust == "signed":
+            raise ConfigurationError('trust="signed" is not available in this version; use trust="mesh"')
+        if self.trust != "mesh":
+            raise ConfigurationError(f'trust must be "mesh" or "signed", not {self.trust!r}')
+        if self.max_user_id_bytes < 1:
+            raise ConfigurationError("max_user_id_bytes must be at least 1")
+        names = tuple(str(role) for role in self.known_roles)
+        object.__setattr__(self, "known_roles", names)
+        object.__setattr__(self, "_by_lower", MappingProxyType({name.lower(): name for name in names}))
+
+    def role_of(self, name: str) -> str | None:
+        """Return the known role that *name* means, or None."""
+        return self._by_lower.get(name.lower())
