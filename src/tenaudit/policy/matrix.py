@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.policy.vocabulary import DENIAL_NAMES, Capability, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
 
 __all__ = ["PolicyMatrix"]
@@ -155,14 +156,8 @@ def _problems(
 ) -> Iterator[tuple[str, str] | tuple[str, str, int]]:
     """Yield (name, what is wrong with it, which mention of it) for each broken rule, worst first."""
     granted = {name for names in cells.values() for name in names}
-    for name in (*cells, *granted, *(listed or ())):
-        if _NAME.match(name) is None:
-            yield name, "is not a name: letters, digits, _ . : -, at most 64"
-    for name in _repeated(listed or []):
-        yield name, "is listed twice", 2
+    yield from _misspelt(cells, listed or [])
     for role, names in cells.items():
-        for name in _repeated(names):
-            yield name, f"is listed twice for {role}", 2
         for name in names:
             if listed is not None and name not in listed:
                 yield name, f"is granted to {role} and is no known capability"
@@ -172,6 +167,18 @@ def _problems(
     for name in denial_names:
         if name not in granted:
             yield name, "has a denial name and is no known capability"
+
+
+def _misspelt(cells: Mapping[str, list[str]], listed: list[str]) -> Iterator[tuple[str, str] | tuple[str, str, int]]:
+    granted = [name for names in cells.values() for name in names]
+    for name in (*cells, *granted, *listed):
+        if _NAME.match(name) is None:
+            yield name, "is not a name: letters, digits, _ . : -, at most 64"
+    for name in _repeated(listed):
+        yield name, "is listed twice", 2
+    for role, names in cells.items():
+        for name in _repeated(names):
+            yield name, f"is listed twice for {role}", 2
 
 
 def _repeated(names: list[str]) -> list[str]:
