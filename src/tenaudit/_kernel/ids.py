@@ -20,7 +20,6 @@ __all__ = ["Uuid7Source", "unix_ms_of", "uuid7_from_source", "uuid7_int"]
 _MAX_MS = (1 << 48) - 1
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 _LOW_62 = (1 << 62) - 1
-_LOW_74 = (1 << 74) - 1
 
 
 def uuid7_int(unix_ms: int, tail: int) -> int:
@@ -56,7 +55,7 @@ def unix_ms_of(event_id: UUID) -> int:
 class Uuid7Source:
     """Makes strictly increasing UUIDv7 integers, safe in threads and after fork.
 
-    Within one millisecond the 74-bit tail counts up from a random start (RFC 9562, section 6.2, method 2),
+    Within one millisecond the tail counts up from a random start (RFC 9562, section 6.2, method 2),
     so ids of one process never collide and sort in the order they were made. A clock that steps back keeps
     the last millisecond instead of breaking the order.
 
@@ -69,7 +68,7 @@ class Uuid7Source:
         True
     """
 
-    __slots__ = ("__weakref__", "_last_ms", "_lock", "_random_bytes", "_tail")
+    __slots__ = ("__weakref__", "_last", "_last_ms", "_lock", "_random_bytes")
 
     def __init__(self, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._random_bytes = random_bytes
@@ -79,17 +78,23 @@ class Uuid7Source:
         """Forget the last id; a forked child calls this so that it shares no sequence with its parent."""
         self._lock = threading.Lock()
         self._last_ms = -1
-        self._tail = 0
+        self._last = 0
 
     def next(self, unix_ms: int) -> int:
         """Return the next id for a wall time in milliseconds."""
         with self._lock:
-            if unix_ms > self._last_ms:
-                self._last_ms = unix_ms
-                # The top bit starts clear: at least 2**73 ids fit before the tail could wrap.
-                self._tail = int.from_bytes(self._random_bytes(10), "big") >> 7
-            else:
-                unix_ms = self._last_ms
-                self._tail = (self._tail + 1) & _LOW_74
-            tail = self._tail
-        return (unix_ms << 80) | ((tail >> 62) << 64) | (tail & _LOW_62) | _VERSION_AND_VARIANT
+            return self.advance(unix_ms)
+
+    def advance(self, unix_ms: int) -> int:
+        """Return the next id, for a caller that already holds a lock of its own."""
+        if unix_ms <= self._last_ms:
+            following = self._last + 1
+            # Within the low 62 bits one more is simply one more; a carry would run into the variant bits.
+            if following & _LOW_62:
+                self._last = following
+                return following
+            unix_ms = self._last_ms + 1
+        self._last_ms = unix_ms
+        # The top bit starts clear, so the count has room above it within the millisecond.
+        self._last = uuid7_int(unix_ms, int.from_bytes(self._random_bytes(10), "big") >> 7)
+        return self._last

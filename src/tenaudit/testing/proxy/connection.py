@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenaudit.testing.proxy.endpoint import Endpoint, dial
-from tenaudit.testing.proxy.lane import Lane
-from tenaudit.testing.proxy.ledger import Ledger
 from tenaudit.testing.proxy.pump import Cut, Pump, Sleep
 
 if TYPE_CHECKING:
     import socket
 
     from tenaudit.testing.proxy.fault import Ending
+    from tenaudit.testing.proxy.lane import Lane
+    from tenaudit.testing.proxy.ledger import Ledger
 
 __all__ = ["Connection", "Wiring"]
 
@@ -35,6 +35,8 @@ class Wiring:
         ledger: the counters.
 
     Example:
+        >>> from tenaudit.testing.proxy.lane import Lane
+        >>> from tenaudit.testing.proxy.ledger import Ledger
         >>> Wiring("127.0.0.1", 5432, asyncio.sleep, 65536, 5.0, Lane(), Lane(), asyncio.Event(), Ledger()).port
         5432
     """
@@ -105,22 +107,18 @@ class Connection:
             async with asyncio.TaskGroup() as pumps:
                 for pump in self._pumps():
                     pumps.create_task(pump.run())
-        except* Cut as cuts:
-            self._ending = _first_ending(cuts)
-            self._wiring.ledger.fault("cut")
-        except* OSError:
-            # A peer that is gone is gone for the other one too; a cut in the same breath has spoken already.
-            self._ending = "reset"
+        except* (Cut, OSError) as ends:
+            cuts, _ = ends.split(Cut)
+            # A peer that is gone without a FIN is gone in the same way for the other one.
+            self._ending = "reset" if cuts is None else _first_ending(cuts)
+            self._wiring.ledger.fault("cut", by=int(cuts is not None))
 
     def _pumps(self) -> tuple[Pump, ...]:
         wiring, client, server = self._wiring, self._client, self._server
         if server is None:
             return ()
-        shared = wiring.ledger, wiring.sleep, wiring.buffer_bytes
-        return (
-            Pump("upstream", client, server, wiring.upstream, *shared),
-            Pump("downstream", server, client, wiring.downstream, *shared),
-        )
+        upstream = Pump("upstream", client, server, wiring.upstream, wiring)
+        return upstream, Pump("downstream", server, client, wiring.downstream, wiring)
 
 
 def _first_ending(cuts: BaseExceptionGroup[Cut]) -> Ending:

@@ -77,11 +77,16 @@ class Endpoint:
 
 async def _ready(sock: socket.socket, add: Callable[..., Any], remove: Callable[[socket.socket], object]) -> None:
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    add(sock, lambda: ready.done() or ready.set_result(None))
+    add(sock, _wake, ready)
     try:
         await ready
     finally:
         remove(sock)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 async def dial(host: str, port: int) -> Endpoint:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from tenaudit._kernel.error import ConfigurationError
 
@@ -22,6 +22,7 @@ __all__ = [
     "Fault",
     "HalfOpen",
     "Slice",
+    "check_ending",
 ]
 
 Direction = Literal["upstream", "downstream", "both"]
@@ -29,6 +30,16 @@ Direction = Literal["upstream", "downstream", "both"]
 
 Ending = Literal["reset", "close"]
 """How a cut connection ends: `reset` sends RST, `close` sends FIN."""
+
+
+def check_ending(ending: str) -> None:
+    """Do nothing for an `Ending`.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if ending not in get_args(Ending):
+        raise ConfigurationError(f"ending must be one of {get_args(Ending)}, got {ending!r}")
 
 
 def _at_least(field: str, value: float, least: float) -> None:
@@ -175,6 +186,8 @@ class Bandwidth:
 class CutAfter:
     """The connection is cut once *size* bytes were passed on; 0 cuts at the first byte that arrives.
 
+    A reset drops what a slow peer's kernel has not taken yet, as a crash does; `close` still delivers it.
+
     Example:
         >>> CutAfter(16, ending="close").ending
         'close'
@@ -186,6 +199,7 @@ class CutAfter:
 
     def __post_init__(self) -> None:
         _at_least("size", self.size, 0)
+        check_ending(self.ending)
 
 
 Fault = Delay | HalfOpen | Slice | Corrupt | Bandwidth | CutAfter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenaudit.testing.proxy.fault import Bandwidth, Corrupt, CutAfter, Delay, Fault, HalfOpen, Slice
@@ -59,7 +59,8 @@ class Lane:
     def arm(self, fault: Fault) -> None:
         """Put *fault* in force, in place of one of its kind."""
         # A fresh copy: its identity tells every stream to count from here, even for an equal fault.
-        self.armed = replace(self.armed, **{fault.name: replace(fault)})
+        change: dict[str, Any] = {fault.name: replace(fault)}
+        self.armed = replace(self.armed, **change)
         if self.armed.half_open is not None:
             self.open.clear()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +52,7 @@ class ProxyStats:
     unreachable: int = 0
     upstream_bytes: int = 0
     downstream_bytes: int = 0
-    faults: Mapping[str, int] = MappingProxyType(dict.fromkeys(FAULT_NAMES, 0))
+    faults: Mapping[str, int] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(FAULT_NAMES, 0)))
 
 
 class Ledger:

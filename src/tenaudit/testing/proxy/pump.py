@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tenaudit.testing.proxy.stream import Stream
 
@@ -14,10 +14,29 @@ if TYPE_CHECKING:
     from tenaudit.testing.proxy.lane import Lane
     from tenaudit.testing.proxy.ledger import Ledger
 
-__all__ = ["Cut", "Pump", "Sleep"]
+__all__ = ["Cut", "Pump", "Sleep", "Tools"]
 
 Sleep = Callable[[float], Awaitable[None]]
 """Waits so many seconds; `asyncio.sleep` or a test's own."""
+
+
+class Tools(Protocol):
+    """What a pump takes from its proxy."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The counters."""
+        ...
+
+    @property
+    def sleep(self) -> Sleep:
+        """How pauses wait."""
+        ...
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Most bytes in hand."""
+        ...
 
 
 class Cut(Exception):  # noqa: N818 - a signal between the pump and its connection, not an error
@@ -29,13 +48,15 @@ class Cut(Exception):  # noqa: N818 - a signal between the pump and its connecti
 
 
 class Pump:
-    """Carries bytes from *source* to *sink*, one read of at most *limit* bytes in hand.
+    """Carries bytes from *source* to *sink*, one read of at most `buffer_bytes` in hand.
 
     Example:
         >>> import socket
         >>> from tenaudit.testing.proxy.endpoint import Endpoint
         >>> from tenaudit.testing.proxy.lane import Lane
         >>> from tenaudit.testing.proxy.ledger import Ledger
+        >>> class Tools:
+        ...     ledger, sleep, buffer_bytes = Ledger(), staticmethod(asyncio.sleep), 1024
         >>> async def main() -> bytes:
         ...     client, source = socket.socketpair()
         ...     sink, server = socket.socketpair()
@@ -43,7 +64,7 @@ class Pump:
         ...     with client, server, source, sink:
         ...         client.sendall(b"ping")
         ...         client.shutdown(socket.SHUT_WR)
-        ...         await Pump("upstream", *ends, Lane(), Ledger(), asyncio.sleep, 1024).run()
+        ...         await Pump("upstream", *ends, Lane(), Tools()).run()
         ...         return server.recv(10)
         >>> asyncio.run(main())
         b'ping'
@@ -57,17 +78,15 @@ class Pump:
         source: Endpoint,
         sink: Endpoint,
         lane: Lane,
-        ledger: Ledger,
-        sleep: Sleep,
-        limit: int,
+        tools: Tools,
     ) -> None:
         self._name = name
         self._source = source
         self._sink = sink
         self._lane = lane
-        self._ledger = ledger
-        self._sleep = sleep
-        self._limit = limit
+        self._ledger = tools.ledger
+        self._sleep = tools.sleep
+        self._limit = tools.buffer_bytes
         self._stream = Stream()
 
     async def run(self) -> None:
@@ -94,17 +113,15 @@ class Pump:
 
     async def _forward(self, data: bytes) -> None:
         await self._pause("delay", self._stream.hold(self._lane.armed))
-        first = True
-        while data:
-            planned = self._stream.size(self._lane.armed, len(data))
-            await self._space_out(planned, first=first)
+        rest = memoryview(data)
+        while rest:
+            await self._space_out(len(rest), first=len(rest) == len(data))
             await self._opened()
-            # Asked again: the switches may have moved during the wait.
-            size = min(planned or len(data), self._stream.size(self._lane.armed, len(data)))
             self._cut_if_spent()
-            await self._pass_on(data[:size], whole=size == len(data) and first)
-            data = data[size:]
-            first = False
+            # Asked again: the switches may have moved during the wait.
+            size = self._stream.size(self._lane.armed, len(rest))
+            await self._pass_on(bytes(rest[:size]), whole=size == len(data))
+            rest = rest[size:]
         self._cut_if_spent()
 
     def _cut_if_spent(self) -> None:
@@ -112,10 +129,11 @@ class Pump:
         if armed.cut and self._stream.spent(armed):
             raise Cut(armed.cut.ending)
 
-    async def _space_out(self, size: int, *, first: bool) -> None:
-        armed = self._lane.armed
+    async def _space_out(self, available: int, *, first: bool) -> None:
         if not first:
             await asyncio.sleep(0)  # one-byte pieces of a large read must not starve the loop
+        armed = self._lane.armed
+        size = self._stream.size(armed, available)
         await self._pause("bandwidth" if armed.bandwidth else None, self._stream.pause(armed, size, first=first))
 
     async def _pause(self, fault: str | None, seconds: float) -> None:

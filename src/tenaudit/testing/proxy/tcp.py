@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, get_args
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.testing.proxy.connection import Connection, Wiring
 from tenaudit.testing.proxy.endpoint import Endpoint
-from tenaudit.testing.proxy.fault import Direction, Ending, Fault
+from tenaudit.testing.proxy.fault import Direction, Ending, Fault, check_ending
 from tenaudit.testing.proxy.lane import Lane
 from tenaudit.testing.proxy.ledger import Ledger, ProxyStats
 from tenaudit.testing.proxy.listener import LOOPBACK, Listener
@@ -25,7 +25,7 @@ __all__ = ["TcpFaultProxy"]
 
 
 class TcpFaultProxy(FaultVerbs):
-    """Forwards 127.0.0.1 on a free port to a target, and breaks what it is told to break.
+    r"""Forwards 127.0.0.1 on a free port to a target, and breaks what it is told to break.
 
     Use it from one event loop; `run_in_thread` is the one for threads.
 
@@ -52,13 +52,13 @@ class TcpFaultProxy(FaultVerbs):
         ...     async with server, TcpFaultProxy("127.0.0.1", port) as proxy:
         ...         proxy.slice(1)
         ...         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
-        ...         writer.write(b"hello\\n")
+        ...         writer.write(b"hello\n")
         ...         answer = await reader.read(-1)
         ...         writer.close()
         ...         await writer.wait_closed()
         ...         return answer
         >>> asyncio.run(main())
-        b'HELLO\\n'
+        b'HELLO\n'
     """
 
     __slots__ = ("_close_timeout", "_connections", "_lanes", "_listener", "_max_connections", "_state", "_wiring")
@@ -140,7 +140,6 @@ class TcpFaultProxy(FaultVerbs):
         _, stuck = await asyncio.wait({connection.task for connection in ending}, timeout=self._close_timeout)
         for connection in ending:
             connection.close()
-        await asyncio.sleep(0)  # lets the tasks' callbacks run
         if stuck:
             raise TimeoutError(f"{len(stuck)} connections did not end within {self._close_timeout} s")
 
@@ -165,7 +164,12 @@ class TcpFaultProxy(FaultVerbs):
             lane.arm(fault)
 
     def cut_live(self, ending: Ending = "reset") -> None:
-        """End every live connection; new ones work."""
+        """End every live connection; new ones work.
+
+        Raises:
+            ConfigurationError: *ending* is neither reset nor close.
+        """
+        check_ending(ending)
         for connection in self._connections:
             if not connection.ended:
                 connection.end(ending)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +12,7 @@ from tenaudit.testing.proxy.tcp import TcpFaultProxy
 from tenaudit.testing.proxy.verbs import FaultVerbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tenaudit.testing.proxy.fault import Direction, Ending, Fault
     from tenaudit.testing.proxy.ledger import ProxyStats
@@ -48,7 +47,7 @@ class ThreadedTcpFaultProxy(FaultVerbs):
         return asyncio.run_coroutine_threadsafe(carry_out(), self._loop).result(wait)
 
     def _tell(self, order: Callable[..., T], *args: Any) -> T:
-        async def carry_out() -> T:  # noqa: RUF029 - a coroutine is what another thread can hand to a loop
+        async def carry_out() -> T:  # a coroutine is what another thread can hand to a loop
             return order(*args)
 
         return self._ask(carry_out)

@@ -1,0 +1,49 @@
+"""What a producer counts of its own refusals: exact in threads, quiet in the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenaudit.audit.metrics import ProducerMetrics
+
+__all__ = ["ProducerAccount"]
+
+_log = logging.getLogger("tenaudit.audit")
+
+
+class ProducerAccount:
+    """Counts rejected and dropped events of one producer."""
+
+    __slots__ = ("_lock", "_metrics", "_next_warning", "dropped", "rejected")
+
+    def __init__(self, metrics: ProducerMetrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._next_warning = 0.0
+        self.dropped = 0
+        self.rejected = 0
+
+    def reject(self, reason: str) -> None:
+        """Count one event that breaks a limit."""
+        with self._lock:
+            self.rejected += 1
+        self._metrics.rejected(reason)
+
+    def drop(self, reason: str, events: int = 1) -> None:
+        """Count dropped events; one log line a second, so a flood of drops is no flood of logs."""
+        with self._lock:
+            self.dropped += events
+            now = time.monotonic()
+            quiet = now < self._next_warning
+            if not quiet:
+                self._next_warning = now + 1.0
+        self._metrics.dropped(reason, events)
+        if not quiet:
+            _log.warning(
+                "audit events are dropped",
+                extra={"action": "audit_events_dropped", "reason": reason, "total": self.dropped},
+            )

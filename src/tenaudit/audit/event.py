@@ -1,0 +1,155 @@
+"""The audit record as it crosses every boundary: validated, frozen, one wire form."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ACTION_PATTERN",
+    "SEVERITIES",
+    "AuditEvent",
+    "Outcome",
+    "Severity",
+    "normal_severity",
+    "wire_time",
+]
+
+Outcome = Literal["success", "denied", "failure"]
+Severity = Literal["info", "warn", "error", "security"]
+
+# Rank order: `min_severity=warn` takes everything from here on.
+SEVERITIES: tuple[Severity, ...] = ("info", "warn", "error", "security")
+ACTION_PATTERN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*\Z")
+_SEVERITY_ALIASES: Mapping[str, Severity] = MappingProxyType(
+    {
+        **{name: name for name in SEVERITIES},
+        "debug": "info",
+        "notice": "info",
+        "information": "info",
+        "warning": "warn",
+        "err": "error",
+        "fatal": "error",
+        "critical": "error",
+    }
+)
+_MAX_ACTION = 128
+_ZERO_OFFSET = timedelta(0)
+
+
+def normal_severity(value: str) -> Severity:
+    """Return the severity that *value* means, in any case and by its usual aliases.
+
+    Raises:
+        ValueError: it means none.
+    """
+    found = _SEVERITY_ALIASES.get(value) or _SEVERITY_ALIASES.get(value.strip().lower())
+    if found is None:
+        raise ValueError(f"severity must be one of {', '.join(SEVERITIES)}")
+    return found
+
+
+def wire_time(moment: datetime) -> str:
+    """Return RFC 3339 text in UTC with exactly six digits of fraction: text order is time order."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+
+
+def _severity(value: object) -> object:
+    return normal_severity(value) if isinstance(value, str) else value
+
+
+_Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
+_Name = Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")]
+
+
+class AuditEvent(BaseModel):
+    """One audit record.
+
+    Attributes:
+        event_id: UUIDv7; with the tenant it is the identity that makes a second arrival harmless.
+        occurred_at: UTC with microseconds, fixed once when the event is emitted.
+        action: lower-case dotted name, `noun.verb` by habit.
+        payload: JSON object; limits are checked where the event is emitted.
+        redactions: tags that name what was masked or removed.
+        producer_id: which producer made it; with `seq` a gap downstream shows a loss.
+
+    Example:
+        >>> event = AuditEvent(
+        ...     event_id="0190a5b2-7c00-7000-8000-000000000001",
+        ...     tenant_id="7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f",
+        ...     occurred_at="2024-07-12T00:00:00Z", action="payment.voided", severity="WARNING", service="payment")
+        >>> event.severity, event.record()["occurred_at"]
+        ('warn', '2024-07-12T00:00:00.000000Z')
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    event_id: UUID
+    tenant_id: UUID
+    occurred_at: datetime
+    actor_id: _Text | None = None
+    actor_type: _Name = "anonymous"
+    action: Annotated[str, Field(max_length=_MAX_ACTION)]
+    resource_type: _Name | None = None
+    resource_id: _Text | None = None
+    outcome: Outcome = "success"
+    severity: Annotated[Severity, BeforeValidator(_severity)] = "info"
+    service: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+    trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    schema_version: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    payload: dict[str, Any] = Field(default_factory=dict)
+    redactions: tuple[str, ...] = ()
+    producer_id: _Name | None = None
+    seq: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
+
+    @field_validator("event_id")
+    @classmethod
+    def _is_time_ordered(cls, value: UUID) -> UUID:
+        if value.version != 7:
+            raise ValueError("must be a UUIDv7 (RFC 9562 section 5.7)")
+        return value
+
+    @field_validator("action")
+    @classmethod
+    def _is_dotted(cls, value: str) -> str:
+        if ACTION_PATTERN.match(value) is None:
+            raise ValueError("must be a lower-case dotted name such as payment.voided")
+        return value
+
+    @field_validator("occurred_at")
+    @classmethod
+    def _is_utc(cls, value: datetime) -> datetime:
+        offset = value.utcoffset()
+        if offset is None:
+            raise ValueError("must carry a time zone")
+        return value if offset == _ZERO_OFFSET else value.astimezone(UTC)
+
+    def record(self) -> dict[str, Any]:
+        """Return the wire form: JSON values only, every field present, in the order of the table."""
+        return {
+            "event_id": str(self.event_id),
+            "tenant_id": str(self.tenant_id),
+            "occurred_at": wire_time(self.occurred_at),
+            "actor_id": self.actor_id,
+            "actor_type": self.actor_type,
+            "action": self.action,
+            "resource_type": self.resource_type,
+            "resource_id": self.resource_id,
+            "outcome": self.outcome,
+            "severity": self.severity,
+            "service": self.service,
+            "trace_id": self.trace_id,
+            "schema_version": self.schema_version,
+            "payload": self.payload,
+            "redactions": list(self.redactions),
+            "producer_id": self.producer_id,
+            "seq": self.seq,
+        }

@@ -1,0 +1,119 @@
+"""From the arguments of `emit` to a checked draft: every limit, and nothing that waits."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+from tenaudit._kernel.ids import Uuid7Source
+from tenaudit.audit.draft import Draft
+from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, Outcome, Severity, normal_severity
+from tenaudit.audit.payload import PayloadRefused, check_text, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tenaudit._kernel.clock import Clock
+    from tenaudit.security import SecurityContext
+
+__all__ = ["Intake"]
+
+_OUTCOMES = frozenset({"success", "denied", "failure"})
+_SEVERITIES = frozenset(SEVERITIES)
+_MAX_ACTION = 128
+_MAX_ACTIONS = 4096
+_MAX_RESOURCE_TYPE = 128
+_MAX_RESOURCE_ID = 1024
+_new_draft = tuple.__new__
+
+
+class Intake:
+    """Checks, copies, stamps and numbers one event after another.
+
+    Args:
+        clock: time source of `occurred_at` and of the ids.
+    """
+
+    __slots__ = ("_actions", "_ids", "_lock", "_time_ns", "seq")
+
+    def __init__(self, clock: Clock) -> None:
+        self._time_ns = clock.time_ns
+        self._ids = Uuid7Source()
+        self._actions: set[str] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start counting anew, with a fresh lock and fresh ids, as a forked child must."""
+        self._lock = threading.Lock()
+        self._ids.reset()
+        self.seq = 0
+
+    def draft(
+        self,
+        action: str,
+        resource_type: str | None,
+        resource_id: str | None,
+        payload: Mapping[str, Any] | None,
+        outcome: str,
+        severity: str,
+        context: SecurityContext,
+    ) -> Draft:
+        """Return the draft of a valid event.
+
+        Raises:
+            PayloadRefused: a limit is broken; its `reason` is a stable code.
+        """
+        if action not in self._actions:
+            self._learn(action)
+        if severity not in _SEVERITIES:
+            severity = _normal(severity)
+        if outcome not in _OUTCOMES:
+            raise PayloadRefused("invalid_outcome", "outcome must be success, denied or failure")
+        copied, size = snapshot(payload) if payload else ({}, 2)
+        if resource_id is not None or resource_type is not None:
+            size += _resource_size(resource_type or "", resource_id or "")
+        now_ns = self._time_ns()
+        with self._lock:
+            event_id = self._ids.advance(now_ns // 1_000_000)
+            seq = self.seq
+            self.seq = seq + 1
+        # tuple.__new__ skips the keyword handling of the NamedTuple: a tenth of what emit may cost.
+        return _new_draft(
+            Draft,
+            (
+                event_id,
+                now_ns // 1_000,
+                seq,
+                action,
+                cast("Outcome", outcome),
+                cast("Severity", severity),
+                resource_type,
+                resource_id,
+                copied,
+                context,
+                size,
+            ),
+        )
+
+    def _learn(self, action: str) -> None:
+        """Check an action's form once; the names that a service uses are few."""
+        if type(action) is not str:
+            action = str(action)
+        if len(action) > _MAX_ACTION or ACTION_PATTERN.match(action) is None:
+            raise PayloadRefused("invalid_action", "an action is a lower-case dotted name such as payment.voided")
+        if len(self._actions) < _MAX_ACTIONS:
+            self._actions.add(action)
+
+
+def _normal(severity: str) -> str:
+    try:
+        return normal_severity(severity)
+    except (ValueError, AttributeError):
+        raise PayloadRefused("invalid_severity", "severity must be info, warn, error or security") from None
+
+
+def _resource_size(resource_type: str, resource_id: str) -> int:
+    size = check_text(resource_type + resource_id)
+    if size > _MAX_RESOURCE_ID or len(resource_type) > _MAX_RESOURCE_TYPE:
+        raise PayloadRefused("resource_too_long", f"type and id of a resource are at most {_MAX_RESOURCE_ID} bytes")
+    return size

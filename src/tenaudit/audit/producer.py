@@ -1,0 +1,299 @@
+"""Emitting: synchronous, without I/O, never raising into the request, every outcome counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tenaudit._kernel.clock import SystemClock
+from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.account import ProducerAccount
+from tenaudit.audit.buffer import DraftBuffer
+from tenaudit.audit.delivery import Delivery
+from tenaudit.audit.delivery_task import DeliveryTask
+from tenaudit.audit.draft import event_of
+from tenaudit.audit.fork import restart_in_child
+from tenaudit.audit.intake import Intake
+from tenaudit.audit.metrics import ProducerMetrics
+from tenaudit.audit.options import ProducerOptions
+from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
+from tenaudit.audit.payload import PayloadRefused
+from tenaudit.audit.ports import Sink, SinkRejected
+from tenaudit.security.context import context_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from prometheus_client import CollectorRegistry
+
+    from tenaudit._kernel.clock import Clock
+    from tenaudit.audit.draft import Draft
+    from tenaudit.security import SecurityContext
+
+__all__ = ["AuditProducer"]
+
+_log = logging.getLogger("tenaudit.audit")
+_SAMPLE = 64
+
+
+class AuditProducer:
+    """Takes events from requests and hands them to a sink in batches.
+
+    `emit` may be called from any thread; the loop that entered the producer delivers. A forked child starts
+    with an empty queue and an id of its own, and delivers once it enters the producer itself.
+
+    Args:
+        sink: where events go; the producer closes it.
+        service: name of the service, in every event.
+        capacity: events that may wait in memory.
+        max_bytes: bytes that may wait in memory.
+        overflow: what a full queue does: `"drop"`, or `"block"` for at most *block_timeout* seconds (a call on
+            the delivering loop itself cannot wait and drops).
+        batch_size: events in one write.
+        linger: seconds to wait for a fuller batch.
+        close_timeout: seconds that closing may take to deliver what waits.
+        spool: where events go that do not fit; none in this version.
+        write_timeout: seconds that one write may take.
+        block_timeout: seconds that `"block"` may wait.
+        registry: where the metric families live.
+        clock: time source of `occurred_at` and the ids.
+
+    Raises:
+        ConfigurationError: an unknown overflow policy, or a bound below 1.
+
+    Example:
+        >>> import asyncio
+        >>> from uuid import UUID
+        >>> from tenaudit.backends.memory import MemorySink
+        >>> from tenaudit.security import Actor, SecurityContext, TraceContext
+        >>> ctx = SecurityContext(UUID(int=1), Actor("u-1"), frozenset(), TraceContext("0" * 31 + "1", None, False))
+        >>> async def main():
+        ...     sink = MemorySink()
+        ...     async with AuditProducer(sink, service="orders") as producer:
+        ...         producer.emit("order.created", resource_type="order", resource_id="o-1", context=ctx)
+        ...     return [event.action for event in sink.events]
+        >>> asyncio.run(main())
+        ['order.created']
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        service: str,
+        capacity: int = 10_000,
+        max_bytes: int = 16 * 2**20,
+        overflow: Literal["drop", "block", "spool"] = "drop",
+        batch_size: int = 500,
+        linger: float = 0.05,
+        close_timeout: float = 5.0,
+        spool: object | None = None,
+        write_timeout: float = 5.0,
+        block_timeout: float = 1.0,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if spool is not None or not service:
+            what = "service must name the service" if not service else "a spool is not available in this version"
+            raise ConfigurationError(what)
+        self.service = service
+        self._sink = sink
+        self._options = ProducerOptions(
+            capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout
+        )
+        self._intake = Intake(clock or SystemClock())
+        self._buffer = DraftBuffer(capacity, max_bytes)
+        self._metrics = ProducerMetrics(registry, type(sink).__name__, self._buffer)
+        self._begin()
+        restart_in_child(self)
+
+    def _begin(self) -> None:
+        """Start an account of its own: at construction, and again in a forked child."""
+        self.producer_id = f"{self.service[:80]}-{os.urandom(8).hex()}"
+        self._account = ProducerAccount(self._metrics)
+        self._until_sample = 0
+        self._closed = False
+        self._task: DeliveryTask | None = None
+
+    def after_fork(self) -> None:
+        """Start with nothing of the parent's; called in a forked child."""
+        self._buffer.reset()
+        self._intake.reset()
+        self._begin()
+
+    async def __aenter__(self) -> Self:
+        """Start delivering on the running loop."""
+        if self._task is not None:
+            raise ConfigurationError("this producer is already started")
+        delivery = Delivery(
+            self._buffer,
+            self._sink,
+            self._metrics,
+            build=partial(event_of, service=self.service, producer_id=self.producer_id),
+            options=self._options,
+            publish=self._publish,
+        )
+        self._task = DeliveryTask(delivery)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def emit(
+        self,
+        action: str,
+        *,
+        resource_type: str | None = None,
+        resource_id: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        outcome: str = "success",
+        severity: str = "info",
+        context: SecurityContext | None = None,
+        strict: bool = False,
+    ) -> EmitResult:
+        """Take one event: no I/O, no wait (save under `overflow="block"`), no exception.
+
+        Tenant, actor and trace come from the bound context unless *context* is given; the payload is copied
+        before this returns.
+
+        Raises:
+            EmitRejected: only with *strict*, for tests.
+        """
+        self._until_sample -= 1
+        started = time.perf_counter() if self._until_sample < 0 else 0.0
+        if context is None:
+            context = context_or_none()
+            if context is None:
+                return self._reject("no_context", strict)
+        try:
+            draft = self._intake.draft(action, resource_type, resource_id, payload, outcome, severity, context)
+        except PayloadRefused as refusal:
+            return self._reject(refusal.reason, strict)
+        except Exception:  # noqa: BLE001 - a hostile mapping may raise anything, and emit may raise nothing
+            return self._reject("payload_not_json", strict)
+        if not self._buffer.offer(draft):
+            return self._overflowing(draft)
+        task = self._task
+        if task is not None and task.delivery.parked:
+            task.wake()
+        if started:
+            self._until_sample = _SAMPLE - 1
+            self._metrics.took(time.perf_counter() - started)
+        return EmitResult("accepted", None, draft[0])
+
+    async def emit_durable(
+        self,
+        action: str,
+        *,
+        resource_type: str | None = None,
+        resource_id: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        outcome: str = "success",
+        severity: str = "info",
+        context: SecurityContext | None = None,
+        deadline: float = 5.0,
+    ) -> EmitResult:
+        """Take one event and return once the sink has it.
+
+        The arguments are those of `emit`; *deadline* is in seconds, and past it the outcome is unknown.
+
+        Raises:
+            EmitRejected: the event breaks a limit, does not fit the queue, or the sink refuses it.
+            DeliveryUnknown: the deadline passed.
+        """
+        if self._task is None:
+            raise ConfigurationError("emit_durable needs a producer that was entered")
+        self._task.require_loop()
+        result = self.emit(
+            action,
+            resource_type=resource_type,
+            resource_id=resource_id,
+            payload=payload,
+            outcome=outcome,
+            severity=severity,
+            context=context,
+        )
+        if result.event_id is None or result.status != "accepted":
+            raise EmitRejected(result.reason or result.status)
+        # Nothing was awaited since emit, so the delivery on this loop cannot have settled the event yet.
+        settled = self._task.settled(result.event_id.int)
+        try:
+            await asyncio.wait_for(settled, deadline)
+        except TimeoutError:
+            raise DeliveryUnknown from None
+        except SinkRejected as refusal:
+            raise EmitRejected(refusal.reason) from refusal
+        return result
+
+    async def flush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - contract name
+        """Wait until everything emitted so far is delivered; False when *timeout* seconds were not enough."""
+        if self._task is None:
+            return self._buffer.depth == 0
+        self._task.delivery.hurry()
+        try:
+            await asyncio.wait_for(self._task.delivery.idle(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Deliver what waits within `close_timeout`, drop and count the rest, close the sink; never hangs."""
+        if self._closed:
+            return
+        self._closed = True
+        self._buffer.close()
+        left = self._buffer.take_all() if self._task is None else await self._task.stop(self._options.close_timeout)
+        if left:
+            self._account.drop("not_delivered_at_close", len(left))
+        try:
+            await asyncio.wait_for(self._sink.close(), self._options.close_timeout)
+        except Exception as error:  # noqa: BLE001 - closing must end whatever the sink does
+            _log.warning(
+                "the audit sink did not close",
+                extra={"action": "audit_sink_close_failed", "error": type(error).__name__},
+            )
+        self._publish()
+
+    def stats(self) -> ProducerStats:
+        """Return the account as of now."""
+        delivery = self._task.delivery if self._task else None
+        delivered, refused, in_flight = (
+            (delivery.delivered, delivery.refused, delivery.in_flight) if delivery else (0, 0, 0)
+        )
+        account = self._account
+        return ProducerStats(
+            emitted=self._intake.seq,
+            delivered=delivered,
+            dropped=account.dropped + refused,
+            rejected=account.rejected,
+            spooled=0,
+            queued=self._buffer.depth + in_flight,
+        )
+
+    def _reject(self, reason: str, strict: bool) -> EmitResult:  # noqa: FBT001 - emit's own flag, passed on
+        self._account.reject(reason)
+        if strict:
+            raise EmitRejected(reason)
+        return EmitResult("rejected", reason)
+
+    def _overflowing(self, draft: Draft) -> EmitResult:
+        """Handle the event that found no room."""
+        task = self._task
+        may_wait = self._options.overflow == "block" and not self._closed and task is not None and not task.runs_here
+        if may_wait and self._buffer.offer_within(draft, self._options.block_timeout):
+            if task is not None and task.delivery.parked:
+                task.wake()
+            return EmitResult("accepted", None, draft.event_id)
+        reason = "closed" if self._closed else "queue_full"
+        self._account.drop(reason)
+        return EmitResult("dropped", reason, draft.event_id)
+
+    def _publish(self) -> None:
+        self._metrics.count(emitted=self._intake.seq, rejected=self._account.rejected, dropped=self._account.dropped)

@@ -1,0 +1,67 @@
+-- read_meta: Return one setting of the file.
+SELECT value FROM meta WHERE name = :name
+
+-- write_meta: Set one setting of the file, unless it is there.
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING
+
+-- insert_event: Add an event; an id that is there already changes nothing.
+INSERT INTO events (
+  tenant_id, event_id, occurred_at, actor_id, actor_type, action, resource_type, resource_id, outcome, severity,
+  service, trace_id, schema_version, payload, redactions, producer_id, seq, content_hash
+) VALUES (
+  :tenant_id, :event_id, :occurred_at, :actor_id, :actor_type, :action, :resource_type, :resource_id, :outcome,
+  :severity, :service, :trace_id, :schema_version, :payload, :redactions, :producer_id, :seq, :content_hash
+) ON CONFLICT DO NOTHING
+
+-- content_hash: Return the keyed hash of an event that is there already.
+SELECT content_hash FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id
+
+-- insert_conflict: Keep the second content of an id as evidence.
+INSERT INTO conflicts (tenant_id, event_id, content_hash, record, seen_at)
+VALUES (:tenant_id, :event_id, :content_hash, :record, :seen_at) ON CONFLICT DO NOTHING
+
+-- read_log: Return size and frontier of a tenant's log.
+SELECT size, frontier FROM logs WHERE tenant_id = :tenant_id
+
+-- write_log: Set size and frontier of a tenant's log.
+INSERT INTO logs (tenant_id, size, frontier) VALUES (:tenant_id, :size, :frontier)
+ON CONFLICT (tenant_id) DO UPDATE SET size = excluded.size, frontier = excluded.frontier
+
+-- insert_leaf: Append a leaf to a log.
+INSERT INTO leaves (tenant_id, idx, event_id, leaf_hash) VALUES (:tenant_id, :idx, :event_id, :leaf_hash)
+
+-- grown_logs: List the logs that have grown since their last checkpoint.
+SELECT l.tenant_id, l.size, l.frontier FROM logs AS l
+WHERE l.size > COALESCE((SELECT MAX(c.size) FROM checkpoints AS c WHERE c.tenant_id = l.tenant_id), 0)
+  AND (:tenant_id IS NULL OR l.tenant_id = :tenant_id)
+ORDER BY l.tenant_id
+
+-- insert_checkpoint: Write a checkpoint.
+INSERT INTO checkpoints (tenant_id, size, root, body, sealed_at) VALUES (:tenant_id, :size, :root, :body, :sealed_at)
+
+-- read_checkpoints: Return the checkpoints of a tenant by size.
+SELECT size, root, body FROM checkpoints WHERE tenant_id = :tenant_id ORDER BY size
+
+-- known_tenants: List every tenant that any table mentions.
+SELECT tenant_id FROM logs UNION SELECT tenant_id FROM checkpoints UNION SELECT tenant_id FROM leaves
+UNION SELECT tenant_id FROM events ORDER BY tenant_id
+
+-- walk_log: Return a tenant's log in order, each leaf with the event row it belongs to, if that is there.
+SELECT l.idx AS leaf_idx, l.event_id AS leaf_event_id, l.leaf_hash AS leaf_hash, e.*
+FROM leaves AS l LEFT JOIN events AS e ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id
+WHERE l.tenant_id = :tenant_id ORDER BY l.idx
+
+-- strangers: List event rows that have no leaf.
+SELECT e.event_id FROM events AS e
+WHERE e.tenant_id = :tenant_id
+  AND NOT EXISTS (SELECT 1 FROM leaves AS l WHERE l.tenant_id = e.tenant_id AND l.event_id = e.event_id)
+ORDER BY e.event_id
+
+-- get_event: Return one event of a tenant.
+SELECT * FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id
+
+-- count_events: Count events, of one tenant or of all.
+SELECT COUNT(*) FROM events WHERE :tenant_id IS NULL OR tenant_id = :tenant_id
+
+-- search_events: The start of every search; conditions on further columns, the order and the limit follow.
+SELECT * FROM events WHERE tenant_id = :tenant_id

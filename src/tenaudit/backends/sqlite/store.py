@@ -1,0 +1,189 @@
+"""The embedded store: one file, one writer thread, readers that never wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tenaudit._kernel.sqlfile import load_statements
+from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit.integrity import CanonicalError
+from tenaudit.audit.query import CursorCodec
+from tenaudit.backends.sqlite.log import LogFile
+from tenaudit.backends.sqlite.rows import event_from_row
+from tenaudit.backends.sqlite.search import search_page
+from tenaudit.backends.sqlite.worker import SqliteWorker
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Generator, Sequence
+    from types import TracebackType
+    from uuid import UUID
+
+    from tenaudit.audit.integrity import Checkpoint
+
+__all__ = ["SqliteStore"]
+
+_PACKAGE = "tenaudit.backends.sqlite"
+_VERSION = 1
+_APPLICATION_ID = 0x7E4A0D17
+_LARGEST_WRITE = 1000
+
+
+class SqliteStore:
+    """Keeps events, their log and its checkpoints in one SQLite file.
+
+    Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> from uuid import UUID
+        >>> async def main():
+        ...     with tempfile.TemporaryDirectory() as folder:
+        ...         async with SqliteStore.open(f"{folder}/audit.db") as store:
+        ...             page = await store.search(AuditQuery(UUID(int=1)))
+        ...             return page.events, (await store.verify()).verified
+        >>> asyncio.run(main())
+        ((), True)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._sql = load_statements(_PACKAGE, "queries.sql")
+        self._writer = SqliteWorker(self._path, "tenaudit-sqlite-writer")
+        self._reader = SqliteWorker(self._path, "tenaudit-sqlite-reader")
+        self._opening = asyncio.Lock()
+        self._log: LogFile | None = None
+        self._codec = CursorCodec(bytes(32))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the store of a file, which is made when it is not there.
+
+        Raises (once it is awaited, entered or first used):
+            StoreError: the file cannot be opened, is no tenaudit store, or was made by a newer version.
+        """
+        return cls(path)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        await self._opened()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def append(self, events: Sequence[AuditEvent]) -> AppendResult:
+        """Store each event once and give it its place in the tenant's log, in one transaction a thousand events.
+
+        Raises:
+            SinkRejected: an event has no canonical JSON and can never be stored; nothing was written.
+            StoreError: SQLite failed; nothing was written of the thousand at hand.
+        """
+        log = await self._opened()
+        total = AppendResult(0, 0, 0, 0)
+        for start in range(0, len(events), _LARGEST_WRITE):
+            part = events[start : start + _LARGEST_WRITE]
+            try:
+                result = await self._writer.run(log.append, part)
+            except CanonicalError:
+                raise SinkRejected([e.event_id for e in part if not _canonical(e)], "not_canonical") from None
+            total = AppendResult(*(a + b for a, b in zip(total, result, strict=True)))
+        return total
+
+    async def search(self, query: AuditQuery) -> Page:
+        """Return one page of the query's tenant.
+
+        Raises:
+            InvalidCursor: the cursor was altered or belongs to another query.
+        """
+        await self._opened()
+        return await self._reader.run(search_page, self._sql["search_events"], query, self._codec)
+
+    async def get(self, tenant_id: UUID, event_id: UUID) -> AuditEvent | None:
+        """Return one event of the tenant, or None."""
+        await self._opened()
+        which = {"tenant_id": str(tenant_id), "event_id": str(event_id)}
+        row = await self._reader.run(lambda c: c.execute(self._sql["get_event"], which).fetchone())
+        return None if row is None else event_from_row(row)
+
+    async def count(self, tenant_id: UUID | None = None) -> int:
+        """Return how many events are stored, of one tenant or of all."""
+        await self._opened()
+        whose = {"tenant_id": None if tenant_id is None else str(tenant_id)}
+        counted = await self._reader.run(lambda c: c.execute(self._sql["count_events"], whose).fetchone())
+        return int(counted[0])
+
+    async def seal(self, tenant_id: UUID | None = None) -> tuple[Checkpoint, ...]:
+        """Write a checkpoint for each tenant whose log has grown, and return the new ones."""
+        log = await self._opened()
+        return await self._writer.run(log.seal, tenant_id)
+
+    async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
+        """Recompute every leaf and every root from one snapshot of the file."""
+        log = await self._opened()
+        return await self._reader.run(log.verify, tenant_id)
+
+    async def close(self) -> None:
+        """Close the file after the work that is already queued; a second call does nothing."""
+        await self._reader.close()
+        await self._writer.close()
+
+    async def _opened(self) -> LogFile:
+        if self._log is None:
+            async with self._opening:
+                if self._log is None:
+                    cursor_key, content_key = await self._writer.run(self._prepare)
+                    self._codec = CursorCodec(cursor_key)
+                    self._log = LogFile(self._sql, content_key)
+        return self._log
+
+    def _prepare(self, connection: sqlite3.Connection) -> tuple[bytes, bytes]:
+        """Make the schema in a new file, check it in an old one, and return the file's two secrets."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0] == 0:
+                self._create(connection)
+            self._check(connection)
+            keys = [self._secret(connection, name) for name in ("cursor_key", "content_key")]
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return keys[0], keys[1]
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+        # Not executescript: that would commit the transaction which makes the schema all or nothing.
+        for statement in schema.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+            raise StoreError(f"{self._path}: is a database, but no tenaudit store; name another file")
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found != _VERSION:
+            raise StoreError(f"{self._path}: has schema {found}, this version reads {_VERSION}; upgrade tenaudit")
+
+    def _secret(self, connection: sqlite3.Connection, name: str) -> bytes:
+        connection.execute(self._sql["write_meta"], {"name": name, "value": os.urandom(32)})
+        return bytes(connection.execute(self._sql["read_meta"], {"name": name}).fetchone()["value"])
+
+
+def _canonical(event: AuditEvent) -> bool:
+    from tenaudit.audit.integrity.audit_log import event_leaf  # noqa: PLC0415 - only after a refusal
+
+    try:
+        event_leaf(event.record())
+    except CanonicalError:
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""Apache Kafka in KRaft combined mode: broker and controller in one JVM."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenaudit._kernel.extras import MissingExtra
+from tenaudit.testing.services.kafka_jars import KAFKA_VERSION, kafka_jars
+from tenaudit.testing.services.port import HOST, accepts, free_port, on_free_port
+from tenaudit.testing.services.process import Program, run, running, wait_ready
+from tenaudit.testing.services.service import KafkaService, ServiceUnavailable
+
+try:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+except ImportError as error:
+    raise MissingExtra("testing", "confluent-kafka") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["kraft"]
+
+_FORMAT_WITHIN = 60.0
+_READY_WITHIN = 60.0
+_STOP_WITHIN = 10.0
+_METADATA_WITHIN = 2.0
+_JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+_LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %p %c %m%n%throwable
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+"""
+# One of everything, and no pause for more consumers before a group's first assignment.
+_SINGLE_NODE = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "num.partitions": "1",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "log.cleaner.dedupe.buffer.size": "4194304",
+}
+
+
+@contextmanager
+def kraft(*, pick_port: Callable[[], int] = free_port) -> Iterator[KafkaService]:
+    """Run Apache Kafka on a free port of 127.0.0.1; topics are made on first use, with one partition.
+
+    Raises:
+        ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
+    """
+    java = shutil.which("java")
+    if java is None:
+        raise ServiceUnavailable("Java is not installed; Apache Kafka 4 needs Java 17 or newer")
+    classpath = f"{kafka_jars()}/*"
+    with on_free_port(lambda port: _on_port(java, classpath, port), pick=pick_port) as service:
+        yield service
+
+
+@contextmanager
+def _on_port(java: str, classpath: str, port: int) -> Iterator[KafkaService]:
+    with tempfile.TemporaryDirectory(prefix="tenaudit-kafka-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        cluster_id = _new_cluster_id()
+        properties = _write_configuration(folder, port)
+
+        def program(log: str, main: str, *arguments: str) -> Program:
+            options = (*_JVM, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
+            argv = (java, *options, "-cp", classpath, main, *arguments)
+            return Program(argv, folder, folder / log, stop_within=_STOP_WITHIN)
+
+        format_arguments = ("format", f"--cluster-id={cluster_id}", f"--config={properties}")
+        run(program("format.log", "kafka.tools.StorageTool", *format_arguments), within=_FORMAT_WITHIN)
+        with running(program("kafka.log", "kafka.Kafka", str(properties))) as child:
+            wait_ready(child, lambda: _probe(port, cluster_id), within=_READY_WITHIN)
+            yield KafkaService(bootstrap_servers=f"{HOST}:{port}", kind="kraft", version=KAFKA_VERSION)
+
+
+def _new_cluster_id() -> str:
+    """A random id in Kafka's form: 16 bytes, URL-safe base64, no padding, no leading dash."""
+    return "t" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode("ascii")[1:22]
+
+
+def _write_configuration(folder: Path, port: int) -> Path:
+    controller = free_port()
+    broker_address = f"PLAINTEXT://{HOST}:{port}"
+    settings = {
+        **_SINGLE_NODE,
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "listeners": f"{broker_address},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": broker_address,
+        "log.dirs": str(folder / "data"),
+    }
+    (folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+    properties = folder / "server.properties"
+    properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+    return properties
+
+
+def _probe(port: int, cluster_id: str) -> bool | None:
+    """True once the broker on *port* answers metadata for our cluster with a live broker in it."""
+    if not accepts(port):
+        return None
+    client = AdminClient({"bootstrap.servers": f"{HOST}:{port}", "log_level": 0})
+    try:
+        metadata = client.list_topics(timeout=_METADATA_WITHIN)
+    except KafkaException:
+        return None
+    return True if str(metadata.cluster_id) == cluster_id and metadata.brokers else None
