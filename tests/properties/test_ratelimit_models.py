@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from math import inf
+from random import Random
 
-from hypothesis import settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -143,19 +145,43 @@ RULES = [
         "3/2 seconds;shadow=true;name=shadowed",
     )
 ]
-KEYS = st.sampled_from(["a", "b"])
-SOME_RULES = st.lists(st.sampled_from(RULES), min_size=1, max_size=4, unique=True)
+KEYS = st.sampled_from(["a", "a", "a", "b"])
 COSTS = st.integers(0, 4) | st.just(50)
-STEPS = st.one_of(
-    st.integers(0, 3),
-    st.integers(0, 3_000_000),
-    st.sampled_from([1_000_000, 2_000_000, 3_000_000, 5_000_000, 86_400_000_000, 31 * 86_400_000_000]),
-)
+PARTS = st.sampled_from([0, 0, 0.1, 0.25, 0.5, 1, 1, 1.5])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_long_runs_of_one_rule_agree_with_its_model(rule, seed):
+    dice, clock = Random(seed), ManualClock()
+    engine, model = InMemoryEngine(clock=clock), MODELS[rule.algorithm](rule)
+    past = [0]
+    for _ in range(120):
+        now, cost = clock.time_ns() // 1_000, dice.choice([0, 1, 1, 2, 3])
+        if dice.random() < 0.25:
+            at = dice.choice([None, *past[-4:]])
+            engine.refund_nowait("a", rule, cost=cost, at=at)
+            model.refund(now, cost, at)
+        else:
+            fits = model.fits(now, cost)
+            verdict = engine.hit_nowait("a", rule, cost=cost).rules[0]
+            assert verdict.allowed is fits
+            if fits:
+                model.charge(now, cost)
+                past.append(now)
+            assert verdict.remaining == model.remaining(now)
+        part = dice.choice([0, 0, 0, 0.05, 0.25, 0.5, 1])
+        clock.advance(max(0, round(part * rule.window * 10**6) + dice.choice([-1, 0, 0, 1])) / 1e6)
 
 
 class EngineAgainstModels(RuleBasedStateMachine):
-    @initialize(start=st.integers(0, 4_000_000_000))
-    def begin(self, start):
+    @initialize(
+        start=st.integers(0, 4_000_000_000),
+        rules=st.lists(st.sampled_from(RULES), min_size=1, max_size=3, unique=True),
+    )
+    def begin(self, start, rules):
+        self.rules = rules
         self.clock = ManualClock(start=float(start))
         self.engine = InMemoryEngine(clock=self.clock)
         self.models = {}
@@ -168,12 +194,18 @@ class EngineAgainstModels(RuleBasedStateMachine):
     def model(self, key, rule):
         return self.models.setdefault((key, rule.name), MODELS[rule.algorithm](rule))
 
-    @rule(microseconds=STEPS)
-    def advance(self, microseconds):
-        self.clock.advance(microseconds / 1e6)
+    @rule(part=PARTS, more=st.integers(-1, 1) | st.integers(0, 3_000_000), data=st.data())
+    def advance(self, part, more, data):
+        """Move to, or one microsecond around, a moment that matters to one of the rules."""
+        window = data.draw(st.sampled_from(self.rules)).window
+        self.clock.advance(max(0, round(part * window * 10**6) + more) / 1e6)
 
-    @rule(key=KEYS, rules=SOME_RULES, cost=COSTS)
-    def hit(self, key, rules, cost):
+    def some_rules(self, data):
+        return data.draw(st.lists(st.sampled_from(self.rules), min_size=1, unique=True))
+
+    @rule(key=KEYS, cost=COSTS, data=st.data())
+    def hit(self, key, cost, data):
+        rules = self.some_rules(data)
         fits = [self.model(key, r).fits(self.now, cost) for r in rules]
         expected = all(fit or r.shadow for fit, r in zip(fits, rules, strict=True))
         decision = self.engine.hit_nowait(key, *rules, cost=cost)
@@ -186,8 +218,9 @@ class EngineAgainstModels(RuleBasedStateMachine):
         assert decision.charged == tuple(r for r, fit in zip(rules, fits, strict=True) if expected and fit)
         self.check(key, decision, rules, fits, cost)
 
-    @rule(key=KEYS, rules=SOME_RULES, cost=COSTS)
-    def peek(self, key, rules, cost):
+    @rule(key=KEYS, cost=COSTS, data=st.data())
+    def peek(self, key, cost, data):
+        rules = self.some_rules(data)
         fits = [self.model(key, r).fits(self.now, cost) for r in rules]
         decision = self.engine.peek_nowait(key, *rules, cost=cost)
         assert decision.allowed is all(fit or r.shadow for fit, r in zip(fits, rules, strict=True))
@@ -204,15 +237,17 @@ class EngineAgainstModels(RuleBasedStateMachine):
             assert (verdict.reset_after == 0.0) is (verdict.refill_after == 0.0)
             assert verdict.refill_after <= verdict.reset_after
 
-    @rule(key=KEYS, rules=SOME_RULES, cost=st.integers(0, 4), data=st.data())
-    def refund(self, key, rules, cost, data):
+    @rule(key=KEYS, cost=st.integers(0, 4), data=st.data())
+    def refund(self, key, cost, data):
+        rules = self.some_rules(data)
         at = data.draw(st.none() | st.sampled_from(self.times))
         self.engine.refund_nowait(key, *rules, cost=cost, at=at)
         for r in rules:
             self.model(key, r).refund(self.now, cost, at)
 
-    @rule(key=KEYS, rules=SOME_RULES)
-    def reset_some(self, key, rules):
+    @rule(key=KEYS, data=st.data())
+    def reset_some(self, key, data):
+        rules = self.some_rules(data)
         self.engine.reset_nowait(key, *rules)
         for r in rules:
             self.models.pop((key, r.name), None)
@@ -229,4 +264,4 @@ class EngineAgainstModels(RuleBasedStateMachine):
 
 
 TestEngineAgainstModels = EngineAgainstModels.TestCase
-TestEngineAgainstModels.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestEngineAgainstModels.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)

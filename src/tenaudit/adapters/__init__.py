@@ -1,1 +1,1 @@
-"""adapters."""
+"""Inbound edges: one module a framework, all with the same verbs."""

@@ -58,7 +58,7 @@ class Bucket:
     Attributes:
         states: the rule and its state by `rule.state_key`.
         over: the key is over a limit, and so protected.
-        until: the microsecond before which its last refused hit would be refused again.
+        until: the microsecond before which a hit that was refused would be refused again.
         watched: the heap of over-limit keys holds it.
 
     Example:
@@ -161,13 +161,14 @@ class KeyTable:
         """Note that a key was used and is not over a limit."""
         if bucket.over:
             bucket.over = False
+            bucket.until = 0
             self._open[bucket.key] = bucket
         else:
             self._open.move_to_end(bucket.key)
 
     def protect(self, bucket: Bucket, until: int) -> None:
         """Note that a key is over a limit, at least until the microsecond *until*."""
-        bucket.until = until
+        bucket.until = max(bucket.until, until)
         if bucket.over:
             return
         bucket.over = True

@@ -11,7 +11,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.ratelimit.algorithms import ALGORITHMS
 from tenaudit.ratelimit.decide import evaluate, refused_unevaluated, uncharged
 from tenaudit.ratelimit.keys import Instant, KeyTable, idle_at
-from tenaudit.ratelimit.rules import check_cost
+from tenaudit.ratelimit.rules import InvalidCost, check_cost
 from tenaudit.ratelimit.verdict import make_decision
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class InMemoryEngine:
 
     def hit_nowait(self, key: str, *rules: Rule, cost: int = 1) -> RateDecision:
         """`hit` for synchronous callers: it never waits for anything but the lock."""
-        check_cost(cost)
+        if type(cost) is not int or cost < 0:  # `check_cost` without the call: every request pays for it
+            raise InvalidCost(cost)
         with self._lock:
             now = self._now()
             table = self._table
@@ -169,7 +170,9 @@ class InMemoryEngine:
             for rule in rules:
                 entry = states.get(rule.state_key)
                 if entry is not None:
-                    state = ALGORITHMS[rule.algorithm].refund(entry[1], rule, time.of(rule), cost, at)
+                    # A decision is dated on the steady clock; `calendar` asks on which side of a wall time it lies.
+                    dated = None if at is None else at + time.of(rule) - time.now
+                    state = ALGORITHMS[rule.algorithm].refund(entry[1], rule, time.of(rule), cost, dated)
                     _put(states, rule, state)
             if bucket is not None:
                 self._table.relax(bucket, time)

@@ -136,6 +136,14 @@ def test_a_calendar_quota_follows_the_wall_clock_but_never_opens_twice():
     assert not engine.hit_nowait("a", rule)
 
 
+def test_a_calendar_refund_finds_its_hit_after_a_step_of_the_wall_clock(engine, clock):
+    rule = parse_rule("1/month")
+    clock.jump_wall(86_400 * 90)
+    taken = engine.hit_nowait("a", rule)
+    engine.refund_nowait("a", rule, at=taken.at)
+    assert engine.hit_nowait("a", rule)
+
+
 def test_idle_keys_go_first_then_the_oldest_that_is_not_over_a_limit(engine, clock):
     rule, quick = parse_rule("2/hour"), parse_rule("9/second")
     for key in "abc":
@@ -165,6 +173,58 @@ def test_when_full_of_over_limit_keys_a_new_key_follows_the_failure_policy(engin
     clock.advance(1_800)  # all have a unit again, so one can make room
     assert engine.hit_nowait("w", rule).rules[0].remaining == 1
     assert engine.stats().evicted == 1
+
+
+def test_the_least_recently_used_key_goes(engine):
+    rule = parse_rule("9/hour")
+    for key in "abcad":
+        engine.hit_nowait(key, rule)
+    assert [engine.peek_nowait(key, rule).rules[0].remaining for key in "abcd"] == [7, 9, 8, 8]
+
+
+def test_idle_keys_are_reclaimed_before_there_is_need(clock):
+    engine, rule = InMemoryEngine(clock=clock), parse_rule("1/second")
+    for key in range(100):
+        engine.hit_nowait(str(key), rule)
+        clock.advance(1)
+    assert engine.stats().keys == 1
+    assert engine.stats().reclaimed == 99
+
+
+def test_an_idle_key_is_found_behind_keys_that_only_were_due(clock):
+    engine, rule = InMemoryEngine(max_keys=4, clock=clock), parse_rule("9/10 seconds")
+    for key in "abcd":
+        engine.hit_nowait(key, rule)
+    clock.advance(1)
+    for key in "abc":
+        engine.hit_nowait(key, rule, cost=3)
+    clock.advance(1)
+    engine.hit_nowait("e", rule)
+    assert (engine.stats().reclaimed, engine.stats().evicted) == (1, 0)
+
+
+def test_a_key_refused_for_its_cost_is_protected_until_that_cost_fits(clock):
+    engine, rule = InMemoryEngine(max_keys=1, clock=clock), parse_rule("10/hour;on_failure=closed")
+    engine.hit_nowait("a", rule, cost=8)
+    cheap, dear, _ = (engine.hit_nowait("a", rule, cost=cost) for cost in (3, 5, 4))
+    clock.advance(cheap.retry_after)
+    assert not engine.hit_nowait("b", rule)
+    clock.advance(dear.retry_after - cheap.retry_after)
+    assert engine.hit_nowait("b", rule)
+
+
+def test_a_key_that_recovered_can_be_protected_and_recover_again(clock):
+    engine, rule = InMemoryEngine(max_keys=2, clock=clock), parse_rule("2/hour;on_failure=closed")
+    for keys in ("ab", "bc", "cd"):
+        for key in keys:
+            engine.hit_nowait(key, rule, cost=2)
+            engine.hit_nowait(key, rule)
+        assert engine.stats().over_limit == 2
+        assert not engine.hit_nowait("x", rule)
+        clock.advance(1_801)
+        assert engine.hit_nowait("x", rule)
+        assert engine.stats().over_limit == 0
+        engine.reset_nowait("x")
 
 
 def test_one_closed_rule_is_enough_to_refuse_when_full(engine):

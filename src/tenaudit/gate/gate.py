@@ -1,0 +1,196 @@
+"""One request from start to end: identity, rate, capability, and the account of how it ended.
+
+Rules of this file: it composes; every decision is made by a package below, and nothing is written back onto a
+request.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tenaudit.errors import ApiError, HttpMetrics, LabelGuard, Reply, error_reply
+from tenaudit.errors.instruments import counter
+from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
+from tenaudit.policy import Decision, MatrixEngine, PolicyGuard, PolicyMatrix
+from tenaudit.ratelimit import InMemoryEngine, Rule, parse_rule, rate_limit_headers, retry_after_seconds
+from tenaudit.security import (
+    SecurityContext,
+    SecuritySettings,
+    authenticate_chain,
+    extract_context,
+    extract_trace,
+    strip_identity_headers,
+    synthesize_headers,
+)
+from tenaudit.security.settings import count_unknown_roles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from tenaudit.audit import AuditProducer
+    from tenaudit.errors import ErrorCatalogue
+    from tenaudit.policy import PolicyEngine
+    from tenaudit.policy.guard import Disclosure
+    from tenaudit.ratelimit import RateDecision, RateLimiterEngine
+    from tenaudit.security import Authenticator, TraceContext
+
+__all__ = ["Gate"]
+
+_log = logging.getLogger("tenaudit.gate")
+
+
+class Gate:
+    """Joins security, rate limits, policy, errors, metrics and audit for one service.
+
+    Args:
+        service: name of the service, in metrics and events.
+        security: what to believe of identity headers.
+        policy: an engine or a matrix; the default matrix when None.
+        limiter: who counts; in this process when None.
+        limits: rules of every tenant, as `"100/minute"` or `Rule`.
+        producer: where denials and audited reads are emitted; None emits nothing.
+        errors: the service's declared error codes.
+        registry: where the metric families live.
+        disclose: what a denied client may read.
+        authenticators: makes this an edge gate: identity headers of the client are stripped, a credential is
+            checked and the headers are synthesized from it.
+
+    Raises:
+        ConfigurationError: a setting is wrong; the message names it.
+
+    Example:
+        >>> import asyncio
+        >>> from prometheus_client import CollectorRegistry
+        >>> gate = Gate("orders", registry=CollectorRegistry())
+        >>> view = RequestView([("X-Tenant-ID", "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"), ("X-Roles", "Cashier")])
+        >>> async def main():
+        ...     admission = await gate.admit(await gate.identify(view), RouteRule("payment_process"))
+        ...     return admission.decision.allowed
+        >>> asyncio.run(main())
+        True
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        security: SecuritySettings | None = None,
+        policy: PolicyEngine | PolicyMatrix | None = None,
+        limiter: RateLimiterEngine | None = None,
+        limits: Sequence[str | Rule] = (),
+        producer: AuditProducer | None = None,
+        errors: ErrorCatalogue | None = None,
+        registry: CollectorRegistry | None = None,
+        disclose: Disclosure = "capability",
+        authenticators: Sequence[Authenticator] = (),
+    ) -> None:
+        self.service = service
+        self.producer = producer
+        self.registry = registry
+        security = security or SecuritySettings()
+        if security.on_unknown_roles is count_unknown_roles:
+            security = replace(security, on_unknown_roles=partial(count_unknown_roles, registry=registry))
+        self.security = security
+        self.metrics = HttpMetrics(service, catalogue=errors, registry=registry)
+        self.policy = PolicyGuard(
+            MatrixEngine(policy) if isinstance(policy, PolicyMatrix) else policy,
+            registry=registry,
+            on_denial=self._audit_denial,
+            disclose=disclose,
+        )
+        self._authenticators = tuple(authenticators)
+        self._limits = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in limits)
+        self._limiter = limiter or InMemoryEngine()
+        self._hit_nowait = self._limiter.hit_nowait if isinstance(self._limiter, InMemoryEngine) else None
+        self._rule_names = LabelGuard(100)
+        self._rate_decisions = counter(
+            registry, "rate_limiter_decisions_total", "Rate limit verdicts by rule.", ("rule", "outcome")
+        )
+        _log.info(
+            'identity headers are believed because trust="%s": an upstream must strip and set them',
+            security.trust,
+            extra={"action": "trust_mode", "service": service, "trust": security.trust},
+        )
+
+    async def identify(self, view: RequestView) -> Identity:
+        """Read or establish who asks; a refusal is returned, not raised, since public routes need nobody."""
+        headers = view.headers
+        try:
+            if self._authenticators:
+                headers = strip_identity_headers(headers)
+                credentials = {name.lower(): value for name, value in headers}
+                principal = await authenticate_chain(self._authenticators, credentials)
+                headers = [*headers, *synthesize_headers(principal)]
+            context = extract_context(headers, settings=self.security, client_ip=view.client_ip)
+        except ApiError as refusal:
+            return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
+        return Identity(context, None, context.trace, headers)
+
+    async def admit(self, identity: Identity, rule: RouteRule) -> Admission:
+        """Let a request through to the handler of a route, or refuse it.
+
+        Raises:
+            ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order.
+        """
+        context = identity.context
+        if context is None:
+            if rule.is_public:
+                return Admission(identity, None, None)
+            raise identity.refusal or ApiError.unauthorized()
+        rate = await self._limit(context) if self._limits else None
+        decision: Decision | None = None
+        if rule.capability is not None:
+            decision = self.policy.check(context, rule.capability)
+        return Admission(identity, rate, decision)
+
+    def settle(self, method: str, template: str | None, status: int, seconds: float) -> None:
+        """Count how a request ended; *template* is the route's, None when no route matched."""
+        self.metrics.request(method, template, status, seconds)
+
+    def reply(self, error: ApiError, trace: TraceContext, *, accept: str = "") -> Reply:
+        """Turn an error into the bytes of its answer, and count it."""
+        self.metrics.error(error.code, error.status)
+        return error_reply(error, trace.trace_id, accept=accept)
+
+    def fault(self, error: Exception, trace: TraceContext) -> ApiError:
+        """Turn an unhandled exception into an opaque 500; the log gets the traceback and the trace id."""
+        _log.error(
+            "unhandled exception in a handler",
+            exc_info=error,
+            extra={"action": "unhandled_exception", "service": self.service, "trace_id": trace.trace_id},
+        )
+        return ApiError.internal()
+
+    async def _limit(self, context: SecurityContext) -> RateDecision:
+        key = f"tenant:{context.tenant_id}"
+        if self._hit_nowait is not None:
+            rate = self._hit_nowait(key, *self._limits)
+        else:
+            rate = await self._limiter.hit(key, *self._limits)
+        for verdict in rate.rules:
+            outcome = "allow" if verdict.allowed else "shadow" if verdict.rule.shadow else "deny"
+            self._rate_decisions.labels(self._rule_names.label(verdict.rule.name), outcome).inc()
+        if not rate.allowed:
+            raise _rate_limited(rate)
+        return rate
+
+    def _audit_denial(self, context: SecurityContext, decision: Decision) -> None:
+        if self.producer is not None:
+            self.producer.emit(
+                "capability_denied",
+                outcome="denied",
+                severity="security",
+                payload={"capability": decision.capability, "roles": sorted(context.roles), "reason": decision.reason},
+                context=context,
+            )
+
+
+def _rate_limited(rate: RateDecision) -> ApiError:
+    seconds = retry_after_seconds(rate)
+    headers = [(name, value) for name, value in rate_limit_headers(rate) if name != "Retry-After"]
+    return ApiError(429, "rate_limited", "A rate limit is used up.", retry_after=seconds, headers=headers)

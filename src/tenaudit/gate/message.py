@@ -1,0 +1,71 @@
+"""A request and its end, without a framework: what adapters hand to the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tenaudit.errors import ApiError
+    from tenaudit.policy import Decision
+    from tenaudit.ratelimit import RateDecision
+    from tenaudit.security import SecurityContext, TraceContext
+
+__all__ = ["Admission", "Identity", "RequestView", "RouteRule"]
+
+
+class RequestView(NamedTuple):
+    """What the gate reads of a request.
+
+    Args:
+        headers: name and value pairs as they came, repeated names included.
+        client_ip: the peer's address as the server knows it.
+    """
+
+    headers: Sequence[tuple[str, str]]
+    client_ip: str | None = None
+
+
+class Identity(NamedTuple):
+    """Who asks, or why nobody does; a public route is served either way.
+
+    Args:
+        context: the verified context, None when it was refused.
+        refusal: the error of a route that needs an identity.
+        trace: the trace of the request, known in any case.
+        headers: the headers as they go inward: at an edge gate stripped and synthesized.
+    """
+
+    context: SecurityContext | None
+    refusal: ApiError | None
+    trace: TraceContext
+    headers: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """What a route declares: a capability, or that it is public.
+
+    Args:
+        capability: what the caller must hold; None when an identity is enough.
+        is_public: served without an identity.
+    """
+
+    capability: str | None = None
+    is_public: bool = False
+
+
+class Admission(NamedTuple):
+    """A request that may reach its handler, with everything that was decided on the way.
+
+    Args:
+        identity: who asks.
+        rate: what the limiter said, None where no limit applies.
+        decision: what the policy said, None where no capability is needed.
+    """
+
+    identity: Identity
+    rate: RateDecision | None
+    decision: Decision | None
