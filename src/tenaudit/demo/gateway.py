@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import httpx
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tenaudit._kernel.extras import MissingExtra
 from tenaudit.adapters.starlette import authenticated, current, install, internal_routes, require
 from tenaudit.errors import ApiError
 from tenaudit.security import Principal, SecurityContext, synthesize_headers
-
-try:
-    import httpx
-except ImportError as error:
-    raise MissingExtra("demo", "httpx") from error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

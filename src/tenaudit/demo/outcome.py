@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenaudit._kernel.extras import MissingExtra
+import httpx
+
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.demo.platform import Platform, running
 from tenaudit.demo.traffic import Answer, drive, noise, script
-
-try:
-    import httpx
-except ImportError as error:
-    raise MissingExtra("demo", "httpx") from error
 
 if TYPE_CHECKING:
     from tenaudit.audit import VerifyReport

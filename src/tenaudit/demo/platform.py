@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
+import httpx
+import jwt
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
-from tenaudit._kernel.extras import MissingExtra
 from tenaudit.adapters.starlette import audit_routes, install, internal_routes
 from tenaudit.audit import AuditProducer, Redactor
 from tenaudit.backends.sqlite import SqliteSink, SqliteStore
@@ -22,17 +23,11 @@ from tenaudit.demo.serving import listen, serving
 from tenaudit.gate import Gate
 from tenaudit.security import ApiKeyAuthenticator, InMemoryApiKeyStore, JwtAuthenticator, new_api_key
 
-try:
-    import httpx
-    import jwt
-except ImportError as error:
-    raise MissingExtra("demo", str(error.name)) from error
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from tenaudit.security import Authenticator
-    from pathlib import Path
 
 __all__ = ["LIMIT", "REDACTED", "TENANTS", "Platform", "running"]
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tenaudit._kernel.extras import MissingExtra
-from tenaudit.demo.traffic import NOISE
+from rich.table import Table
 
-try:
-    from rich.table import Table
-except ImportError as error:
-    raise MissingExtra("cli", "rich") from error
+from tenaudit.demo.traffic import NOISE
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,13 +8,9 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tenaudit._kernel.error import ConfigurationError
-from tenaudit._kernel.extras import MissingExtra
+import uvicorn
 
-try:
-    import uvicorn
-except ImportError as error:
-    raise MissingExtra("demo", "uvicorn") from error
+from tenaudit._kernel.error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

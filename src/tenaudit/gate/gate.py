@@ -104,6 +104,7 @@ class Gate:
             disclose=disclose,
         )
         self._authenticators = tuple(authenticators)
+        self.is_edge = bool(self._authenticators)
         self._limits = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in limits)
         self._limiter = limiter or InMemoryEngine()
         self._hit_nowait = self._limiter.hit_nowait if isinstance(self._limiter, InMemoryEngine) else None
@@ -119,13 +120,21 @@ class Gate:
 
     async def identify(self, view: RequestView) -> Identity:
         """Read or establish who asks; a refusal is returned, not raised, since public routes need nobody."""
+        if not self.is_edge:
+            return self.recognize(view)
+        headers = strip_identity_headers(view.headers)
+        try:
+            credentials = {name.lower(): value for name, value in headers}
+            principal = await authenticate_chain(self._authenticators, credentials)
+            headers = [*headers, *synthesize_headers(principal)]
+        except ApiError as refusal:
+            return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
+        return self.recognize(RequestView(headers, view.client_ip))
+
+    def recognize(self, view: RequestView) -> Identity:
+        """Read who asks from identity headers alone, which takes no waiting; for gates that are no edge."""
         headers = view.headers
         try:
-            if self._authenticators:
-                headers = strip_identity_headers(headers)
-                credentials = {name.lower(): value for name, value in headers}
-                principal = await authenticate_chain(self._authenticators, credentials)
-                headers = [*headers, *synthesize_headers(principal)]
             context = extract_context(headers, settings=self.security, client_ip=view.client_ip)
         except ApiError as refusal:
             return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
@@ -152,6 +161,13 @@ class Gate:
         """Count how a request ended; *template* is the route's, None when no route matched."""
         self.metrics.request(method, template, status, seconds)
 
+    async def release(self, admission: Admission) -> None:
+        """Give the slots of concurrency rules back once the request has ended."""
+        if admission.rate is not None and admission.identity.context is not None:
+            held = [rule for rule in admission.rate.charged if rule.algorithm == "concurrency"]
+            key = _partition(admission.identity.context)
+            await self._limiter.refund(key, *held, at=admission.rate.at)
+
     def reply(self, error: ApiError, trace: TraceContext, *, accept: str = "") -> Reply:
         """Turn an error into the bytes of its answer, and count it."""
         self.metrics.error(error.code, error.status)
@@ -167,7 +183,7 @@ class Gate:
         return ApiError.internal()
 
     async def _limit(self, context: SecurityContext) -> RateDecision:
-        key = f"tenant:{context.tenant_id}"
+        key = _partition(context)
         if self._hit_nowait is not None:
             rate = self._hit_nowait(key, *self._limits)
         else:
@@ -188,6 +204,10 @@ class Gate:
                 payload={"capability": decision.capability, "roles": sorted(context.roles), "reason": decision.reason},
                 context=context,
             )
+
+
+def _partition(context: SecurityContext) -> str:
+    return f"tenant:{context.tenant_id}"
 
 
 def _rate_limited(rate: RateDecision) -> ApiError:

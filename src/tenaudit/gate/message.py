@@ -69,3 +69,8 @@ class Admission(NamedTuple):
     identity: Identity
     rate: RateDecision | None
     decision: Decision | None
+
+    @property
+    def holds_slots(self) -> bool:
+        """Whether a concurrency rule counted this request and must be given its slot back."""
+        return self.rate is not None and any(rule.algorithm == "concurrency" for rule in self.rate.charged)

@@ -1,0 +1,341 @@
+"""The Starlette adapter in process: refusals in order, envelopes, contexts, headers, guards."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from starlette.routing import Mount, Route
+
+from tenaudit import ApiError, AuditProducer, ConfigurationError, Gate, ensure_capability
+from tenaudit.adapters.starlette import authenticated, current, install, internal_routes, lifespan, public, require
+from tenaudit.backends.memory import MemorySink
+
+TENANT = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
+IDENTITY = {"X-Tenant-ID": TENANT, "X-Roles": "Cashier", "X-User-ID": "u-1"}
+
+
+@require("payment_process")
+async def charge(_request: Request) -> JSONResponse:
+    return JSONResponse({"tenant": str(current().tenant_id), "actor": current().actor.id})
+
+
+@require("gdpr_manage")
+async def erase(_request: Request) -> JSONResponse:
+    raise AssertionError("must not be reached")
+
+
+@authenticated()
+async def crash(_request: Request) -> JSONResponse:
+    raise RuntimeError("secret text")
+
+
+@authenticated()
+async def refuse(_request: Request) -> JSONResponse:
+    raise ApiError.conflict("Not now.", code="order_closed")
+
+
+@authenticated()
+async def teapot(_request: Request) -> JSONResponse:
+    raise HTTPException(409, "Said by the handler.", headers={"X-More": "1"})
+
+
+@authenticated()
+def blocking(_request: Request) -> JSONResponse:
+    return JSONResponse({"tenant": str(current().tenant_id)})
+
+
+@authenticated()
+async def stream(_request: Request) -> StreamingResponse:
+    async def chunks() -> Any:
+        for _ in range(3):
+            yield f"{current().actor.id};"
+
+    return StreamingResponse(chunks())
+
+
+@authenticated()
+async def nested(_request: Request) -> JSONResponse:
+    ensure_capability(current(), "gdpr_manage")
+    raise AssertionError("must not be reached")
+
+
+@public()
+async def hello(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+@public()
+async def moved(_request: Request) -> RedirectResponse:
+    return RedirectResponse("/hello")
+
+
+def make(registry: CollectorRegistry | None = None, **options: Any) -> tuple[Starlette, Gate]:
+    gate = Gate("shop", registry=registry or CollectorRegistry(), **options)
+    routes = [
+        Route("/charge/{id}", charge, methods=["POST"]),
+        Route("/erase", erase),
+        Route("/crash", crash),
+        Route("/refuse", refuse),
+        Route("/teapot", teapot),
+        Route("/blocking", blocking),
+        Route("/stream", stream),
+        Route("/nested", nested),
+        Route("/hello", hello),
+        Route("/moved", moved),
+        Mount("/sub", routes=[Route("/{id}/hello", hello), Route("/charge", charge)]),
+        *internal_routes(gate),
+    ]
+    app = Starlette(routes=routes)
+    install(app, gate)
+    return app, gate
+
+
+def ask(app: Any, method: str, path: str, headers: Any = None, **more: Any) -> httpx.Response:
+    async def main() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return await client.request(method, path, headers=headers, **more)
+
+    return asyncio.run(main())
+
+
+def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert (answer.status_code, answer.headers.get("x-error-code")) == (status, code)
+    body = answer.json()
+    assert body["code"] == code
+    assert body["trace_id"] == answer.headers["x-trace-id"]
+    assert len(answer.headers.get_list("x-trace-id")) == 1
+    return body
+
+
+def test_a_verified_context_reaches_the_handler_and_the_trace_reaches_the_client() -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    app, _ = make()
+    answer = ask(app, "POST", "/charge/1", {**IDENTITY, "traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    assert answer.status_code == 200
+    assert answer.json() == {"tenant": TENANT, "actor": "u-1"}
+    assert answer.headers["x-trace-id"] == trace
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "code"),
+    [
+        ("POST", "/charge/1", {}, 400, "missing_tenant_id"),
+        ("POST", "/charge/1", {"X-Tenant-ID": "acme"}, 400, "invalid_tenant_id"),
+        ("POST", "/charge/1", [("X-Tenant-ID", TENANT), ("X-Tenant-ID", TENANT)], 400, "ambiguous_header"),
+        ("POST", "/charge/1", {**IDENTITY, "X_Roles": "Admin"}, 400, "ambiguous_header"),
+        ("GET", "/nowhere", {}, 400, "missing_tenant_id"),
+        ("GET", "/charge/1", {}, 400, "missing_tenant_id"),
+        ("GET", "/nowhere", IDENTITY, 404, "not_found"),
+        ("GET", "/charge/1", IDENTITY, 405, "method_not_allowed"),
+        ("GET", "/erase", IDENTITY, 403, "missing_role"),
+        ("GET", "/nested", IDENTITY, 403, "missing_role"),
+        ("GET", "/crash", IDENTITY, 500, "internal_error"),
+        ("GET", "/refuse", IDENTITY, 409, "order_closed"),
+        ("GET", "/teapot", IDENTITY, 409, "conflict"),
+    ],
+)
+def test_every_refusal_has_one_shape(method: str, path: str, headers: Any, status: int, code: str) -> None:
+    app, _ = make()
+    assert_refused(ask(app, method, path, headers), status, code)
+
+
+def test_what_a_refusal_carries_beside_its_code() -> None:
+    app, _ = make()
+    assert ask(app, "GET", "/charge/1", IDENTITY).headers["allow"] == "POST"
+    assert ask(app, "GET", "/erase", IDENTITY).json()["missing_role"] == "gdpr_manage"
+    teapot_answer = ask(app, "GET", "/teapot", IDENTITY)
+    assert teapot_answer.json()["message"] == "Said by the handler."
+    assert teapot_answer.headers["x-more"] == "1"
+    assert "secret" not in ask(app, "GET", "/crash", IDENTITY).text
+
+
+def test_a_denial_may_disclose_nothing() -> None:
+    app, _ = make(disclose="none")
+    assert "missing_role" not in ask(app, "GET", "/erase", IDENTITY).json()
+
+
+def test_problem_details_on_request() -> None:
+    app, _ = make()
+    answer = ask(app, "GET", "/erase", {**IDENTITY, "Accept": "application/problem+json"})
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 403
+    assert answer.json()["code"] == "missing_role"
+
+
+@pytest.mark.parametrize("path", ["/hello", "/sub/1/hello", "/internal/health", "/internal/metrics"])
+def test_public_routes_need_no_identity(path: str) -> None:
+    app, _ = make()
+    assert ask(app, "GET", path).status_code == 200
+
+
+def test_a_mounted_route_is_guarded_too() -> None:
+    app, _ = make()
+    assert_refused(ask(app, "GET", "/sub/charge"), 400, "missing_tenant_id")
+    assert ask(app, "GET", "/sub/charge", IDENTITY).status_code == 200
+
+
+def test_no_redirect_of_the_router_tells_strangers_about_routes() -> None:
+    app, _ = make()
+    assert_refused(ask(app, "GET", "/erase/"), 400, "missing_tenant_id")
+    assert ask(app, "GET", "/moved").status_code == 307
+
+
+def test_the_context_is_there_in_threads_and_streams() -> None:
+    app, _ = make()
+    assert ask(app, "GET", "/blocking", IDENTITY).json() == {"tenant": TENANT}
+    assert ask(app, "GET", "/stream", IDENTITY).text == "u-1;u-1;u-1;"
+
+
+def test_contexts_of_concurrent_requests_do_not_mix() -> None:
+    app, _ = make()
+
+    async def main() -> list[str]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            users = [f"u-{place}" for place in range(50)]
+            answers = await asyncio.gather(
+                *(client.post("/charge/1", headers={**IDENTITY, "X-User-ID": user}) for user in users)
+            )
+            return [answer.json()["actor"] for answer in answers]
+
+    assert asyncio.run(main()) == [f"u-{place}" for place in range(50)]
+
+
+def test_rate_limits_come_after_the_route_and_before_the_capability() -> None:
+    app, _ = make(limits=["2/minute;name=tenant"])
+    assert_refused(ask(app, "GET", "/nowhere", IDENTITY), 404, "not_found")
+    first = ask(app, "POST", "/charge/1", IDENTITY)
+    assert first.headers["ratelimit-policy"] == '"tenant";q=2;w=60'
+    assert ask(app, "GET", "/erase", IDENTITY).status_code == 403
+    refused = ask(app, "GET", "/erase", IDENTITY)
+    body = assert_refused(refused, 429, "rate_limited")
+    assert int(refused.headers["retry-after"]) == body["retry_after"] >= 1
+    other = {**IDENTITY, "X-Tenant-ID": TENANT.replace("7b", "8b")}
+    assert ask(app, "POST", "/charge/1", other).status_code == 200
+
+
+def test_a_slot_of_a_concurrency_limit_comes_back_when_the_request_ends() -> None:
+    app, _ = make(limits=["1 concurrent"])
+    for path in ("/blocking", "/crash", "/blocking", "/refuse", "/blocking"):
+        assert ask(app, "GET", path, IDENTITY).status_code != 429
+
+
+def test_a_denial_is_audited_and_counted() -> None:
+    registry = CollectorRegistry()
+    sink = MemorySink()
+
+    async def main() -> None:
+        async with AuditProducer(sink, service="shop", registry=registry) as producer:
+            app, _ = make(registry, producer=producer)
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                await client.get("/erase", headers=IDENTITY)
+
+    asyncio.run(main())
+    (event,) = sink.events
+    assert (event.action, event.severity, event.outcome) == ("capability_denied", "security", "denied")
+    assert event.payload == {"capability": "gdpr_manage", "roles": ["Cashier"], "reason": "no_role_grants"}
+    for name, labels in {
+        "capability_checks_total": {"capability": "gdpr_manage", "outcome": "deny"},
+        "capability_denials_total": {"capability": "gdpr_manage"},
+        "http_errors_total": {"service": "shop", "code": "missing_role", "status": "403"},
+        "http_requests_total": {"service": "shop", "method": "GET", "route": "/erase", "status": "403"},
+    }.items():
+        assert registry.get_sample_value(name, labels) == 1.0, name
+
+
+def test_the_route_label_is_a_template_and_never_a_path() -> None:
+    registry = CollectorRegistry()
+    app, _ = make(registry)
+    for path in ("/charge/1", "/charge/2", "/sub/1/hello", "/none/1", "/none/2"):
+        ask(app, "POST" if "charge" in path else "GET", path, IDENTITY)
+    text = ask(app, "GET", "/internal/metrics").text
+    assert 'route="/charge/{id}",service="shop",status="200"} 2.0' in text
+    assert 'route="/sub/{id}/hello"' in text
+    assert 'route="_unmatched",service="shop",status="404"} 2.0' in text
+    assert "/charge/1" not in text
+
+
+def test_metrics_as_json() -> None:
+    app, _ = make()
+    samples = ask(app, "GET", "/internal/metrics", {"Accept": "application/json"}).json()["samples"]
+    assert any(sample["name"] == "http_error_codes_distinct" for sample in samples)
+
+
+def test_a_route_that_declares_nothing_is_refused_at_start_up() -> None:
+    async def bare(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("never")
+
+    app = Starlette(routes=[Route("/bare", bare)])
+    install(app, Gate("shop", registry=CollectorRegistry()))
+    sent: list[Any] = []
+
+    async def start() -> None:
+        async def receive() -> dict[str, str]:
+            return {"type": "lifespan.startup"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app({"type": "lifespan", "app": app, "state": {}}, receive, send)
+
+    with pytest.raises(ConfigurationError, match="route /bare declares nothing"):
+        asyncio.run(start())
+    assert sent[0]["type"] == "lifespan.startup.failed"
+    assert "/bare" in sent[0]["message"]
+    assert ask(app, "GET", "/bare", IDENTITY).status_code == 500
+
+
+def test_a_route_added_late_is_guarded_or_refused() -> None:
+    app, _ = make()
+    assert ask(app, "GET", "/hello").status_code == 200
+
+    async def late(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("late")
+
+    app.router.routes.append(Route("/late", require("gdpr_manage")(late)))
+    assert_refused(ask(app, "GET", "/late", IDENTITY), 403, "missing_role")
+    app.router.routes.append(Route("/later", lambda _request: PlainTextResponse("open")))
+    assert ask(app, "GET", "/later", IDENTITY).status_code == 500
+
+
+def test_undeclared_routes_can_be_served_to_any_identity() -> None:
+    async def bare(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/bare", bare)])
+    install(app, Gate("shop", registry=CollectorRegistry()), undeclared="identify")
+    assert_refused(ask(app, "GET", "/bare"), 400, "missing_tenant_id")
+    assert ask(app, "GET", "/bare", IDENTITY).text == "ok"
+
+
+def test_a_wrong_word_for_undeclared_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="undeclared must be"):
+        install(Starlette(), Gate("shop", registry=CollectorRegistry()), undeclared="allow")
+
+
+def test_lifespan_enters_and_leaves_its_parts() -> None:
+    producer = AuditProducer(MemorySink(), service="shop", registry=CollectorRegistry())
+    app = Starlette(lifespan=lifespan(producer))
+
+    async def main() -> None:
+        async with app.router.lifespan_context(app):
+            assert (await producer.emit_durable("a.b", context=context())).status == "accepted"
+        assert producer.emit("a.b", context=context()).reason == "closed"
+
+    asyncio.run(main())
+
+
+def context() -> Any:
+    from tenaudit import extract_context
+
+    return extract_context(IDENTITY)
