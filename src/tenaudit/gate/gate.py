@@ -106,6 +106,7 @@ class Gate:
         self._authenticators = tuple(authenticators)
         self.is_edge = bool(self._authenticators)
         self._limits = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in limits)
+        self.is_limited = bool(self._limits)
         self._limiter = limiter or InMemoryEngine()
         self._hit_nowait = self._limiter.hit_nowait if isinstance(self._limiter, InMemoryEngine) else None
         self._rule_names = LabelGuard(100)
@@ -146,16 +147,21 @@ class Gate:
         Raises:
             ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order.
         """
+        if not self.is_limited or identity.context is None:
+            return self.admit_unlimited(identity, rule)
+        rate = await self._limit(identity.context)
+        return self.admit_unlimited(identity, rule)._replace(rate=rate)
+
+    def admit_unlimited(self, identity: Identity, rule: RouteRule) -> Admission:
+        """Do what `admit` does where no limit applies, which takes no waiting."""
         context = identity.context
         if context is None:
             if rule.is_public:
                 return Admission(identity, None, None)
             raise identity.refusal or ApiError.unauthorized()
-        rate = await self._limit(context) if self._limits else None
-        decision: Decision | None = None
-        if rule.capability is not None:
-            decision = self.policy.check(context, rule.capability)
-        return Admission(identity, rate, decision)
+        if rule.capability is None:
+            return Admission(identity, None, None)
+        return Admission(identity, None, self.policy.check(context, rule.capability))
 
     def settle(self, method: str, template: str | None, status: int, seconds: float) -> None:
         """Count how a request ended; *template* is the route's, None when no route matched."""

@@ -22,7 +22,7 @@ from tenaudit.security.context import (
     context_or_none,
     current_context,
 )
-from tenaudit.security.extract import IDENTITY_HEADERS, extract_context
+from tenaudit.security.extract import HEADERS_READ, IDENTITY_HEADERS, extract_context, extract_trace
 from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
 from tenaudit.security.roles import Role
 from tenaudit.security.settings import SecuritySettings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tenaudit.security.tokens import JwtAuthenticator
 
 __all__ = [
+    "HEADERS_READ",
     "IDENTITY_HEADERS",
     "Actor",
     "ApiKeyAuthenticator",
@@ -51,6 +52,7 @@ __all__ = [
     "context_or_none",
     "current_context",
     "extract_context",
+    "extract_trace",
     "new_api_key",
     "parse_traceparent",
     "strip_identity_headers",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tenaudit._kernel.clock import SystemClock
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor
 from tenaudit.security.principal import Principal
@@ -40,7 +42,7 @@ class ApiKeyRecord:
     """
 
     prefix: str
-    secret_hash: bytes
+    secret_hash: bytes = field(repr=False)
     tenant_id: UUID
     roles: frozenset[str]
     expires_at: float | None = None
@@ -92,7 +94,15 @@ class InMemoryApiKeyStore:
 
 
 def new_api_key(tenant_id: UUID, roles: Iterable[str], *, expires_at: float | None = None) -> tuple[str, ApiKeyRecord]:
-    """Make a key of 256 random bits; the full key is returned once and stored nowhere."""
+    """Make a key of 256 random bits; the full key is returned once and stored nowhere.
+
+    Raises:
+        ConfigurationError: *roles* is one string instead of a list, or *expires_at* is not a finite number.
+    """
+    if isinstance(roles, str):
+        raise ConfigurationError("roles is a list of names, not one string")
+    if expires_at is not None and not math.isfinite(expires_at):
+        raise ConfigurationError("expires_at must be a finite number of Unix seconds, or None")
     prefix = f"ta_{secrets.token_hex(6)}"
     secret = secrets.token_urlsafe(32)
     record = ApiKeyRecord(prefix, _hash(secret), tenant_id, frozenset(map(str, roles)), expires_at)
@@ -110,13 +120,13 @@ class ApiKeyAuthenticator:
 
     Args:
         store: where records are looked up.
-        header: lower-case name of the header that carries the key.
+        header: name of the header that carries the key, in any case.
         clock: time source of the expiry.
     """
 
     def __init__(self, store: ApiKeyStore, *, header: str = "x-api-key", clock: Clock | None = None) -> None:
         self._store = store
-        self._header = header
+        self._header = header.lower()
         self._clock = clock or SystemClock()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:

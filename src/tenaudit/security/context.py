@@ -20,6 +20,8 @@ __all__ = [
     "bind_context",
     "context_or_none",
     "current_context",
+    "push_context",
+    "reset_context",
 ]
 
 
@@ -93,10 +95,23 @@ def context_or_none() -> SecurityContext | None:
     return _bound.get(None)
 
 
+def push_context(ctx: SecurityContext) -> Token[SecurityContext]:
+    """Bind *ctx* until `reset_context`; for adapters, where a with block would cost an object a request."""
+    return _bound.set(ctx)
+
+
+def reset_context(token: Token[SecurityContext]) -> None:
+    """Undo a `push_context` of the same task."""
+    _bound.reset(token)
+
+
 class bind_context:  # noqa: N801 - reads as a verb in a with statement
     """Binds *ctx* for a block; what was bound before comes back when the block ends.
 
     Contextvars carry it into tasks, `asyncio.to_thread` and copied contexts, and never into another request.
+
+    Raises:
+        RuntimeError: one instance is entered while it is already open; it could not find its way back.
     """
 
     __slots__ = ("_ctx", "_token")
@@ -106,6 +121,8 @@ class bind_context:  # noqa: N801 - reads as a verb in a with statement
         self._token: Token[SecurityContext] | None = None
 
     def __enter__(self) -> SecurityContext:
+        if self._token is not None:
+            raise RuntimeError("this bind_context is already open; make a new one to nest")
         self._token = _bound.set(self._ctx)
         return self._ctx
 

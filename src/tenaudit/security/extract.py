@@ -5,41 +5,54 @@ Rules of this file: no I/O, no framework; identity that is missing or ambiguous 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from enum import Enum
+from typing import Literal
 from uuid import UUID
 
 from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor, SecurityContext, TraceContext
+from tenaudit.security.forms import ACTOR_TYPES, CANONICAL_UUID, CONTROL, TOKEN
 from tenaudit.security.settings import SecuritySettings
 from tenaudit.security.trace import read_trace
 
-__all__ = ["IDENTITY_HEADERS", "extract_context"]
+__all__ = ["HEADERS_READ", "IDENTITY_HEADERS", "extract_context", "extract_trace"]
 
 IDENTITY_HEADERS = frozenset(
     {"x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-session-id", "x-auth-method", "x-trace-id"}
 )
-_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent"}
-_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ACTOR_TYPES = frozenset({"user", "service", "api_key", "system"})
-_TOKEN = re.compile(r"[A-Za-z0-9_.:\-]{1,128}\Z")
-_ROLES_CHARS = 4096
+HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent"}
+_IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id")
+_TRACE_HEADERS = frozenset({"traceparent", "tracestate", "x-trace-id"})
 _USER_AGENT_CHARS = 512
+
+
+class _Header(Enum):
+    """Stands for the values of a header that came more than once; no text equals it, in a key neither."""
+
+    REPEATED = 0
+
+
+_Found = dict[str, str | Literal[_Header.REPEATED]]
 _ANONYMOUS = Actor(None, "anonymous")
-_Found = dict[str, str | list[str]]
+_REMEMBERED = 4096
+_REMEMBERED_CHARS = 1024
+_Identity = tuple[UUID, Actor, frozenset[str], str, str | None, int]
 _DEFAULTS = SecuritySettings()
 
 
 def extract_context(
-    headers: Mapping[str, str] | Iterable[tuple[str, str]], *, settings: SecuritySettings | None = None
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    *,
+    settings: SecuritySettings | None = None,
+    client_ip: str | None = None,
 ) -> SecurityContext:
     """Read the identity that the headers state.
 
     Args:
         headers: name and value pairs in any case, or a mapping.
         settings: what to believe; the defaults when None.
+        client_ip: the peer's address as the server knows it; no header is believed for it.
 
     Raises:
         ApiError: 400 `missing_tenant_id`, `invalid_tenant_id`, `invalid_user_id` or `ambiguous_header`.
@@ -49,36 +62,67 @@ def extract_context(
         >>> sorted(ctx.roles), ctx.actor.type
         (['Cashier'], 'anonymous')
     """
-    settings = settings or _DEFAULTS
+    if settings is None:
+        settings = _DEFAULTS
     found = _collect(headers.items() if isinstance(headers, Mapping) else headers)
+    key = (*map(found.get, _IDENTIFYING),)
+    identity = settings.memo.get(key)
+    if identity is None:
+        identity = _remember(settings, key, _identify(found, settings))
+    tenant_id, actor, roles, auth_method, session_id, unknown = identity
+    if unknown:
+        settings.on_unknown_roles(unknown)
     return SecurityContext(
-        _tenant(found),
-        _actor(found, settings),
-        _roles(found, settings),
+        tenant_id,
+        actor,
+        roles,
         _trace(found, settings),
-        _token(found, "x-auth-method") or "header",
-        _token(found, "x-session-id"),
-        None,
+        auth_method,
+        session_id,
+        client_ip,
         _user_agent(found.get("user-agent")),
     )
 
 
+def _identify(found: _Found, settings: SecuritySettings) -> _Identity:
+    tenant_id, actor = _tenant(found), _actor(found, settings)
+    roles, unknown = _roles(found, settings)
+    return tenant_id, actor, roles, _token(found, "x-auth-method") or "header", _token(found, "x-session-id"), unknown
+
+
+def _remember(settings: SecuritySettings, key: tuple[object, ...], identity: _Identity) -> _Identity:
+    """Keep what these header values mean: callers come again, and the same text always means the same.
+
+    Only short texts are kept, and everything is forgotten when the memory is full, so strangers cannot fill it.
+    """
+    if sum(len(value) for value in key if isinstance(value, str)) <= _REMEMBERED_CHARS:
+        if len(settings.memo) >= _REMEMBERED:
+            settings.memo.clear()
+        settings.memo[key] = identity
+    return identity
+
+
+def extract_trace(headers: Iterable[tuple[str, str]], *, settings: SecuritySettings | None = None) -> TraceContext:
+    """Read the trace alone, for a request whose identity was refused: its answer names a trace too."""
+    return _trace(_collect(pair for pair in headers if pair[0].lower() in _TRACE_HEADERS), settings or _DEFAULTS)
+
+
 def _collect(pairs: Iterable[tuple[str, str]]) -> _Found:
-    """Gather the headers that matter in one pass; a repeated name becomes a list of its values."""
+    """Gather the headers that matter in one pass; of a repeated one only that is kept, save for tracestate."""
     found: _Found = {}
+    states: list[str] = []
     for name, value in pairs:
         lowered = name.lower()
-        if lowered in _READ:
-            before = found.get(lowered)
-            if before is None:
-                found[lowered] = value
-            elif isinstance(before, list):
-                before.append(value)
+        if lowered in HEADERS_READ:
+            if lowered == "tracestate":
+                states.append(value)
             else:
-                found[lowered] = [before, value]
+                found[lowered] = _Header.REPEATED if lowered in found else value
         elif "_" in lowered and lowered.replace("_", "-") in IDENTITY_HEADERS:
             # A server that folds underscores would hand this to the application as the real header.
             raise ApiError(400, "ambiguous_header", "A header is spelled with underscores.", errors=[_field(name)])
+    if states:
+        found["tracestate"] = ",".join(states)
     return found
 
 
@@ -94,7 +138,7 @@ def _single(found: _Found, name: str, *, comma: bool = False) -> str | None:
     value = found.get(name)
     if value is None:
         return None
-    if isinstance(value, list) or (not comma and "," in value):
+    if value is _Header.REPEATED or (not comma and "," in value):
         raise ApiError(
             400,
             "ambiguous_header",
@@ -121,10 +165,8 @@ def _tenant(found: _Found) -> UUID:
     return _tenant_uuid(text)
 
 
-@lru_cache(maxsize=4096)
 def _tenant_uuid(text: str) -> UUID:
-    """Parse a canonical UUID; cached, since a tenant sends many requests and the object is costly to build."""
-    if _TENANT.match(text) is None:
+    if CANONICAL_UUID.match(text) is None:
         raise ApiError(
             400,
             "invalid_tenant_id",
@@ -136,51 +178,58 @@ def _tenant_uuid(text: str) -> UUID:
 
 def _actor(found: _Found, settings: SecuritySettings) -> Actor:
     user_id = _single(found, "x-user-id")
+    kind = _token(found, "x-actor-type")
     if user_id is None:
         return _ANONYMOUS
-    if len(user_id.encode("utf-8", "surrogatepass")) > settings.max_user_id_bytes or _CONTROL.search(user_id):
+    if len(user_id.encode("utf-8", "surrogatepass")) > settings.max_user_id_bytes or CONTROL.search(user_id):
         raise ApiError(
             400,
             "invalid_user_id",
             "X-User-ID is too long or holds control characters.",
             errors=[_field("X-User-ID", f"at most {settings.max_user_id_bytes} bytes, no control characters")],
         )
-    kind = _token(found, "x-actor-type")
-    return Actor(user_id, kind if kind in _ACTOR_TYPES else "user")
+    return Actor(user_id, kind if kind in ACTOR_TYPES else "user")
 
 
-def _roles(found: _Found, settings: SecuritySettings) -> frozenset[str]:
+def _roles(found: _Found, settings: SecuritySettings) -> tuple[frozenset[str], int]:
+    """Return the known roles, and how many names no vocabulary knows."""
     text = _single(found, "x-roles", comma=True)
-    if text is None:
-        return frozenset()
-    if len(text) > _ROLES_CHARS:
-        raise ApiError.bad_request(
-            "X-Roles is too long.", errors=[_field("X-Roles", f"at most {_ROLES_CHARS} characters")]
-        )
-    names = {name for part in text.split(",") if (name := part.strip(" \t"))}
-    known = frozenset(role for name in names if (role := settings.role_of(name)))
-    unknown = sum(1 for name in names if settings.role_of(name) is None)
-    if unknown:
-        settings.on_unknown_roles(unknown)
-    return known
+    known: set[str] = set()
+    unknown: set[str] = set()
+    for part in text.split(",") if text else ():
+        name = part.strip(" \t")
+        role = settings.role_of(name)
+        if role is not None:
+            known.add(role)
+        elif name:
+            unknown.add(name)
+    return frozenset(known), len(unknown)
 
 
 def _trace(found: _Found, settings: SecuritySettings) -> TraceContext:
-    traceparent, state, fallback = (found.get(name) for name in ("traceparent", "tracestate", "x-trace-id"))
     return read_trace(
-        traceparent if isinstance(traceparent, str) else None,
-        ",".join(state) if isinstance(state, list) else state,
-        fallback if isinstance(fallback, str) else None,
+        _only(found.get("traceparent")),
+        _only(found.get("tracestate")),
+        _only(found.get("x-trace-id")),
         settings.random_bytes,
     )
 
 
+def _only(value: str | Literal[_Header.REPEATED] | None) -> str | None:
+    """Return the one value without the optional whitespace around it (RFC 9110 section 5.5), None of several."""
+    return None if value is None or value is _Header.REPEATED else value.strip(" \t")
+
+
 def _token(found: _Found, name: str) -> str | None:
     value = _single(found, name)
-    return value if value is not None and _TOKEN.match(value) else None
+    return value if value is not None and TOKEN.match(value) else None
 
 
-def _user_agent(value: str | list[str] | None) -> str | None:
-    if not isinstance(value, str):
+def _user_agent(value: str | Literal[_Header.REPEATED] | None) -> str | None:
+    if value is None or value is _Header.REPEATED:
         return None
-    return _CONTROL.sub(" ", value[:_USER_AGENT_CHARS])
+    return (
+        value
+        if len(value) <= _USER_AGENT_CHARS and value.isprintable()
+        else CONTROL.sub(" ", value[:_USER_AGENT_CHARS])
+    )

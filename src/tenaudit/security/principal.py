@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tenaudit.errors import ApiError
 from tenaudit.security.extract import IDENTITY_HEADERS
+from tenaudit.security.forms import ACTOR_TYPES, TOKEN, carryable
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from tenaudit.security.context import Actor
 
 __all__ = ["Principal", "strip_identity_headers", "synthesize_headers"]
+
+_FOLDS_TO_HYPHEN = re.compile(r"[\s_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +43,29 @@ def strip_identity_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]
     """Remove every spelling of an identity header that some server would fold into the real one.
 
     WSGI servers fold case, and some fold underscores and spaces into hyphens, so all three count as equal
-    here. `X-Trace-ID` goes too: a client continues a trace with `traceparent` or not at all.
+    here. They fold case with `str.upper`, which makes two letters of `\u00df`: `X-Se\u00dfion-ID` is a spelling too.
+    `X-Trace-ID` goes as well: a client continues a trace with `traceparent` or not at all.
+
+    Example:
+        >>> strip_identity_headers([("x_roles", "SuperAdmin"), ("Accept", "*/*")])
+        [('Accept', '*/*')]
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return [(name, value) for name, value in pairs if _folded(name) not in IDENTITY_HEADERS]
 
 
 def _folded(name: str) -> str:
-    return name.strip().lower().replace("_", "-").replace(" ", "-")
+    return _FOLDS_TO_HYPHEN.sub("-", name.strip().upper().lower())
 
 
 def synthesize_headers(principal: Principal) -> list[tuple[str, str]]:
-    """Return the identity headers of *principal*, each with exactly one value, in a fixed order."""
+    """Return the identity headers of *principal*, each with exactly one value, in a fixed order.
+
+    Raises:
+        ApiError: 401 `unauthorized` when a value would not arrive as it is: a comma, a line break, a control
+            character, text outside ASCII or an over-long id could name somebody else downstream.
+    """
+    _check(principal)
     pairs = [
         ("X-Tenant-ID", str(principal.tenant_id)),
         ("X-Roles", ",".join(sorted(principal.roles))),
@@ -60,3 +76,18 @@ def synthesize_headers(principal: Principal) -> list[tuple[str, str]]:
     if principal.session_id is not None:
         pairs.append(("X-Session-ID", principal.session_id))
     return pairs
+
+
+def _check(principal: Principal) -> None:
+    actor, session = principal.actor, principal.session_id
+    rules = (
+        ("actor id", actor.id is None or carryable(actor.id)),
+        ("actor type", actor.id is None or actor.type in ACTOR_TYPES),
+        ("roles", all(map(carryable, principal.roles))),
+        ("auth method", TOKEN.match(principal.auth_method) is not None),
+        ("session id", session is None or TOKEN.match(session) is not None),
+    )
+    for name, holds in rules:
+        if not holds:
+            # The value itself stays out of the message: it is a stranger's text.
+            raise ApiError.unauthorized(f"The credential's {name} cannot be carried in a header.")

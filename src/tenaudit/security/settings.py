@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors.instruments import counter
+from tenaudit.security.forms import carryable
 from tenaudit.security.roles import Role
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ class SecuritySettings:
         on_unknown_roles: called with the number of unknown roles of a request.
         random_bytes: source of new trace ids.
 
+    Attributes:
+        memo: what header values were found to mean under these settings; bounded, kept by `extract_context`.
+
     Raises:
-        ConfigurationError: an unknown trust mode, or one that this version does not implement.
+        ConfigurationError: an unknown trust mode, or one that this version does not implement; a role name that
+            no `X-Roles` could carry, or two names that differ by case alone.
 
     Example:
         >>> SecuritySettings(known_roles=["Auditor"]).role_of("AUDITOR")
@@ -48,6 +53,7 @@ class SecuritySettings:
     max_user_id_bytes: int = 256
     on_unknown_roles: Callable[[int], None] = count_unknown_roles
     random_bytes: Callable[[int], bytes] = os.urandom
+    memo: dict[tuple[object, ...], Any] = field(init=False, repr=False, compare=False, default_factory=dict)
     _by_lower: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,10 +63,22 @@ class SecuritySettings:
             raise ConfigurationError(f'trust must be "mesh" or "signed", not {self.trust!r}')
         if self.max_user_id_bytes < 1:
             raise ConfigurationError("max_user_id_bytes must be at least 1")
-        names = tuple(str(role) for role in self.known_roles)
+        names = _role_names(self.known_roles)
         object.__setattr__(self, "known_roles", names)
         object.__setattr__(self, "_by_lower", MappingProxyType({name.lower(): name for name in names}))
 
     def role_of(self, name: str) -> str | None:
         """Return the known role that *name* means, or None."""
         return self._by_lower.get(name.lower())
+
+
+def _role_names(roles: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(roles, str):
+        raise ConfigurationError("known_roles is a list of names, not one string")
+    names = tuple(dict.fromkeys(map(str, roles)))
+    for name in names:
+        if not carryable(name):
+            raise ConfigurationError(f"known_roles: {name!r} is no role name: printable ASCII without commas")
+    if len({name.lower() for name in names}) != len(names):
+        raise ConfigurationError("known_roles: two names differ by case alone, and roles are matched without case")
+    return names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor
+from tenaudit.security.forms import CANONICAL_UUID, TOKEN, carryable
 from tenaudit.security.principal import Principal
 from tenaudit.security.settings import SecuritySettings
 
@@ -26,42 +29,36 @@ if TYPE_CHECKING:
 __all__ = ["JwtAuthenticator"]
 
 _MAX_TOKEN = 8192
+_MAX_LEEWAY = 300.0
+# RFC 7515 section 7.1: three base64url parts.
+_COMPACT = re.compile(r"[A-Za-z0-9_\-=]+\.[A-Za-z0-9_\-=]+\.[A-Za-z0-9_\-=]+\Z")
 _SAFE_ALGORITHMS = frozenset(
-    {
-        "HS256",
-        "HS384",
-        "HS512",
-        "RS256",
-        "RS384",
-        "RS512",
-        "PS256",
-        "PS384",
-        "PS512",
-        "ES256",
-        "ES384",
-        "EdDSA",
-    }
+    {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}
 )
 
 
 class JwtAuthenticator:
     """Turns `Authorization: Bearer <JWT>` into a principal (RFC 7519, RFC 8725).
 
-    The algorithm is pinned to each key and never read from the token (RFC 8725 section 3.1); `exp`, `iss`,
-    `aud` and `sub` must be there.
+    The algorithm is pinned to each key and never read from the token (RFC 8725 section 3.1); keys that a token
+    brings or points at (`jwk`, `jku`, `x5u`) are never looked at, and a token with `crit` is refused, since no
+    extension is understood (RFC 7515 section 4.1.11). `exp`, `iss`, `aud` and `sub` must be there. `sub` is
+    printable ASCII, as OpenID Connect Core section 2 has it, and has no comma: it travels as `X-User-ID`. A `sid`
+    that fits no header is left out.
 
     Args:
         keys: key id to (algorithm, key); a token without `kid` is taken only when there is one key.
         issuer: the `iss` that is accepted.
         audience: the `aud` that is accepted.
-        leeway: seconds of clock skew allowed for `exp` and `nbf`.
-        tenant_claim: claim with the tenant's UUID.
+        leeway: seconds of clock skew allowed for `exp` and `nbf`, 0 to 300.
+        tenant_claim: claim with the tenant's UUID in canonical text form.
         roles_claim: claim with a list of role names.
         settings: the role vocabulary.
         clock: time source of `exp` and `nbf`.
 
     Raises:
-        ConfigurationError: no key, or an algorithm outside the allow-list.
+        ConfigurationError: no key, an algorithm outside the allow-list, a key that does not fit its algorithm or is
+            too short for it, no issuer or audience, or a leeway out of range.
 
     Example:
         >>> import jwt, asyncio
@@ -87,10 +84,11 @@ class JwtAuthenticator:
     ) -> None:
         if not keys:
             raise ConfigurationError("JwtAuthenticator needs at least one key")
-        for kid, (algorithm, _) in keys.items():
-            if algorithm not in _SAFE_ALGORITHMS:
-                raise ConfigurationError(f"key {kid!r}: algorithm {algorithm!r} is not in the allow-list")
-        self._keys = dict(keys)
+        if not issuer or not audience:
+            raise ConfigurationError("JwtAuthenticator needs an issuer and an audience")
+        if not 0 <= leeway <= _MAX_LEEWAY:
+            raise ConfigurationError(f"leeway must be 0 to {_MAX_LEEWAY:.0f} seconds, not {leeway}")
+        self._keys = {kid: (algorithm, _prepared(kid, algorithm, key)) for kid, (algorithm, key) in keys.items()}
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway
@@ -107,8 +105,8 @@ class JwtAuthenticator:
         return self._principal(self._claims(token.strip()))
 
     def _claims(self, token: str) -> Mapping[str, Any]:
-        if not token or len(token) > _MAX_TOKEN:
-            raise _refused("The bearer token is empty or too long.")
+        if len(token) > _MAX_TOKEN or _COMPACT.match(token) is None:
+            raise _refused("The bearer token is malformed or too long.")
         try:
             algorithm, key = self._key_for(jwt.get_unverified_header(token))
             claims: dict[str, Any] = jwt.decode(
@@ -125,7 +123,8 @@ class JwtAuthenticator:
                     "verify_iat": False,
                 },
             )
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            # Deeply nested JSON is a RecursionError: also just a bad token.
             raise _refused("The bearer token is not valid.") from None
         now = self._clock.time_ns() / 1e9
         if not _number(claims["exp"]) or claims["exp"] <= now - self._leeway:
@@ -135,6 +134,8 @@ class JwtAuthenticator:
         return claims
 
     def _key_for(self, header: Mapping[str, Any]) -> tuple[str, Any]:
+        if "crit" in header:
+            raise jwt.InvalidTokenError("crit names extensions that are not understood")
         kid = header.get("kid")
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
@@ -144,23 +145,45 @@ class JwtAuthenticator:
         return found
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
-        try:
-            tenant_id = UUID(str(claims.get(self._tenant_claim)))
-        except ValueError:
-            raise _refused("The bearer token names no tenant.") from None
+        tenant, subject = claims.get(self._tenant_claim), claims["sub"]
+        if not isinstance(tenant, str) or CANONICAL_UUID.match(tenant) is None:
+            raise _refused("The bearer token names no tenant.")
+        if not isinstance(subject, str) or not carryable(subject):
+            raise _refused("The bearer token names no usable subject.")
         listed = claims.get(self._roles_claim)
         names: Iterable[Any] = listed if isinstance(listed, list) else ()
         roles = frozenset(
             role for name in names if isinstance(name, str) and (role := self._settings.role_of(name)) is not None
         )
         session = claims.get("sid")
-        return Principal(
-            tenant_id, Actor(str(claims["sub"])), roles, "jwt", session if isinstance(session, str) else None
-        )
+        fits = isinstance(session, str) and TOKEN.match(session) is not None
+        return Principal(UUID(tenant), Actor(subject), roles, "jwt", session if fits else None)
+
+
+def _prepared(kid: str, algorithm: str, key: Any) -> Any:
+    """Load and measure a key once, at start-up, where a wrong one is a clear error and not a 401 for everybody."""
+    if algorithm not in _SAFE_ALGORITHMS:
+        raise ConfigurationError(f"key {kid!r}: algorithm {algorithm!r} is not in the allow-list")
+    method = jwt.get_algorithm_by_name(algorithm)
+    try:
+        prepared = method.prepare_key(key.key if isinstance(key, jwt.PyJWK) else key)
+        # Whoever configures the private key means its public half; PyJWT would fail on each token.
+        prepared = prepared.public_key() if hasattr(prepared, "public_key") else prepared
+        # RFC 7518 section 3.2: an HMAC key is at least as long as the hash; section 3.3: RSA has 2048 bits or more.
+        too_short = method.check_key_length(prepared)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        # The error's text may quote the key, so only its kind is told.
+        raise ConfigurationError(f"key {kid!r} is no {algorithm} key ({type(error).__name__})") from None
+    if too_short:
+        raise ConfigurationError(f"key {kid!r} is too short for {algorithm}")
+    return prepared
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # JSON as Python reads it has NaN, which is neither before nor after any time.
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
 
 
 def _refused(message: str) -> ApiError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["parse_traceparent", "read_trace", "valid_tracestate"]
 
 # Section 3.2: version, trace id, parent id, flags, all lower-case hex. \Z, since $ would allow a newline.
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z", re.DOTALL)
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[ -~]*)?\Z")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
 _ZERO_TRACE = "0" * 32
 _ZERO_PARENT = "0" * 16
@@ -33,6 +33,10 @@ def parse_traceparent(value: str) -> TraceContext | None:
     """Read a `traceparent`; None when it is invalid, so that the caller starts a new trace.
 
     A higher version is read by its first four fields (section 3.2.4); version `ff` and all-zero ids are invalid.
+
+    Example:
+        >>> parse_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").sampled
+        True
     """
     if len(value) > _MAX_TRACEPARENT:
         return None

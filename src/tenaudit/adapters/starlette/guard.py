@@ -35,7 +35,12 @@ class GuardedRoute:
         """Ask for admission, then serve."""
         exchange: Exchange = scope[EXCHANGE]
         exchange.template = self._template
-        admission = exchange.admission = await self._gate.admit(exchange.identity, self._rule)
+        gate = self._gate
+        if gate.is_limited:
+            admission = await gate.admit(exchange.identity, self._rule)
+        else:
+            admission = gate.admit_unlimited(exchange.identity, self._rule)
+        exchange.admission = admission
         if admission.rate is not None:
             exchange.rate_headers = encoded(rate_limit_headers(admission.rate))
         await self._app(scope, receive, send)

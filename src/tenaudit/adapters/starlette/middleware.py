@@ -12,10 +12,11 @@ from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
 from tenaudit.adapters.starlette.guard import guard_routes
 from tenaudit.adapters.starlette.wire import api_error_of, header_text, request_view, send_reply
 from tenaudit.errors import ApiError, Reply
-from tenaudit.policy.guard import bind_guard, unbind_guard
-from tenaudit.security import bind_context
+from tenaudit.gate import bind_request, unbind_request
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,33 +35,35 @@ class GateMiddleware:
         self._undeclared = undeclared
         self._guarded = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection; returns what is to be awaited, which costs no coroutine of its own."""
         # Routes may be added until the last moment, and none may be served without its guard.
         if len(self._routes) != self._guarded:
             try:
                 guard_routes(self._routes, "", self._gate, self._undeclared)
             except ConfigurationError as error:
-                if scope["type"] == "lifespan":
-                    # Said in the protocol's words: an exception alone makes some servers go on without lifespan.
-                    await receive()
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                raise
+                return self._refuse(error, scope, receive, send)
             self._guarded = len(self._routes)
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._http(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _refuse(self, error: ConfigurationError, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            # Said in the protocol's words: an exception alone makes some servers go on without lifespan.
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise error
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         gate = self._gate
-        view = request_view(scope)
+        view = request_view(scope, every_header=gate.is_edge)
         identity = await gate.identify(view) if gate.is_edge else gate.recognize(view)
         exchange = scope[EXCHANGE] = Exchange(identity)
-        trace_header = (b"x-trace-id", identity.trace.trace_id.encode())
+        trace_id = identity.trace.trace_id.encode()
         status = 0
 
         async def send_on(message: Message) -> None:
@@ -69,16 +72,12 @@ class GateMiddleware:
                 if exchange.template is None:
                     _refuse_unguarded(identity, message["status"])
                 status = message["status"]
-                message["headers"] = [*message["headers"], trace_header, *exchange.rate_headers]
+                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id), *exchange.rate_headers]
             await send(message)
 
-        guard = bind_guard(gate.policy)
+        bound = bind_request(gate, identity)
         try:
-            if identity.context is None:
-                await self._app(scope, receive, send_on)
-            else:
-                with bind_context(identity.context):
-                    await self._app(scope, receive, send_on)
+            await self._app(scope, receive, send_on)
         except Exception as error:
             if status:
                 raise
@@ -86,7 +85,7 @@ class GateMiddleware:
             status = reply.status
             await send_reply(reply, send, exchange.rate_headers)
         finally:
-            unbind_guard(guard)
+            unbind_request(bound)
             gate.settle(scope["method"], exchange.template, status or 500, time.perf_counter() - started)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await gate.release(exchange.admission)
@@ -102,19 +101,15 @@ class GateMiddleware:
         return self._gate.reply(error, identity.trace, accept=header_text(scope, b"accept"))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = scope[EXCHANGE] = Exchange(await self._gate.identify(request_view(scope)))
-        guard = bind_guard(self._gate.policy)
+        exchange = scope[EXCHANGE] = Exchange(await self._gate.identify(request_view(scope, every_header=True)))
+        bound = bind_request(self._gate, exchange.identity)
         try:
-            if exchange.identity.context is None:
-                await self._app(scope, receive, send)
-            else:
-                with bind_context(exchange.identity.context):
-                    await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
         except ApiError:
             # Before the handshake is accepted the server turns this close into a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         finally:
-            unbind_guard(guard)
+            unbind_request(bound)
 
 
 def _refuse_unguarded(identity: Identity, status: int) -> None:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from tenaudit.errors import ApiError, Reply
 from tenaudit.gate import RequestView
+from tenaudit.security import HEADERS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["api_error_of", "encoded", "header_text", "request_view", "response_of", "send_reply"]
 
+_READ = frozenset(name.encode() for name in HEADERS_READ)
 
-def request_view(scope: Scope) -> RequestView:
-    """Return what the gate reads of an ASGI scope."""
+
+def request_view(scope: Scope, *, every_header: bool) -> RequestView:
+    """Return what the gate reads of an ASGI scope.
+
+    Args:
+        scope: the connection.
+        every_header: whether credentials and the rest are needed too, as an edge gate needs them.
+    """
     client = scope.get("client")
-    # HTTP header bytes are ISO 8859-1 to ASGI, whatever they mean.
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    raw = scope["headers"]
+    if not every_header:
+        raw = [pair for pair in raw if pair[0] in _READ or b"_" in pair[0]]
+    # HTTP header bytes are ISO 8859-1 to ASGI, whatever they mean; names are lower-case already.
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
     return RequestView(headers, client[0] if client else None)
 
 
