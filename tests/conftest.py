@@ -1,10 +1,12 @@
-"""The kit's own plugin for our tests, and the depth of hypothesis."""
+"""What is collected without an extra, which skips are allowed, and the depth of hypothesis."""
 
 from __future__ import annotations
 
 import os
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
+import pytest
 from hypothesis import settings
 
 _PLUGIN = "tenaudit.testing.plugin"
@@ -17,3 +19,36 @@ settings.register_profile("quick", max_examples=20, deadline=None, print_blob=Tr
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=False, print_blob=True)
 settings.register_profile("deep", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TENAUDIT_HYPOTHESIS_PROFILE", "quick"))
+
+# What needs a library of an extra is not collected without it; the header says so.
+_NEEDS = {
+    "contracts/test_docs*.py": "starlette",
+    "contracts/test_exports.py": "starlette",
+    "contracts/test_layers.py": "importlinter",
+    "flow/*": "uvicorn",
+    "services/*": "asyncpg",
+    "unit/adapters/*": "starlette",
+    "unit/benchmarks/*": "starlette",
+    "unit/cli/*": "click",
+    "unit/security/test_jwt*.py": "jwt",
+}
+collect_ignore_glob = [pattern for pattern, module in _NEEDS.items() if find_spec(module) is None]
+_unexpected: list[str] = []
+
+
+def pytest_report_header() -> str:
+    """Say what is left out."""
+    return f"not collected, extras missing: {', '.join(collect_ignore_glob) or 'nothing'}"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note every skip but those of tools that only Debian packages bring."""
+    if report.skipped and "debian" not in report.keywords:
+        _unexpected.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI that skipped what must run there."""
+    if _unexpected and os.environ.get("CI"):
+        print(f"\nunexpected skips: {', '.join(_unexpected)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
