@@ -6,12 +6,15 @@ Exit 1 when a module fails in any other way than by naming its pip line.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import pkgutil
 import re
 import sys
 
 import tenaudit
+import tenaudit.cli
 
 PIP_LINE = re.compile(r'pip install "tenaudit\[([a-z]+)\]"')
 # Modules that an extra must make loadable; an extra whose module is yet to come has none.
@@ -30,6 +33,16 @@ def public_modules() -> list[str]:
     return [module.name for module in found if not any(part.startswith("_") for part in module.name.split("."))]
 
 
+def command_line_says(name: str) -> re.Match[str] | None:
+    """Return the pip line that the program prints; its commands are run, never imported, so that is where it stands."""
+    said = io.StringIO()
+    if not name.startswith("tenaudit.cli."):
+        return None
+    with contextlib.redirect_stderr(said):
+        status = tenaudit.cli.main(["--version"])
+    return PIP_LINE.search(said.getvalue()) if status == 2 else None
+
+
 def main(extra: str | None) -> int:
     """Import everything, print a line each, return the exit status."""
     status = 0
@@ -38,7 +51,7 @@ def main(extra: str | None) -> int:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            line = PIP_LINE.search(str(error))
+            line = PIP_LINE.search(str(error)) or command_line_says(name)
             print(f"{'needs' if line else 'BROKEN':8}{name}: {error}")
             status |= line is None
         else:

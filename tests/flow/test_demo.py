@@ -81,9 +81,10 @@ def test_a_port_in_use_is_one_line_and_exit_2() -> None:
 def test_listen_says_which_port_and_how_to_mend() -> None:
     from tenaudit import ConfigurationError
 
-    with listen() as first, pytest.raises(ConfigurationError, match="choose another"):
+    with listen() as first:
         first.listen()
-        listen(first.getsockname()[1])
+        with pytest.raises(ConfigurationError, match="choose another"):
+            listen(first.getsockname()[1])
 
 
 def test_serve_runs_until_it_is_told_to_stop() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from tenaudit._kernel.error import TenauditError
 __all__ = ["ApiError", "valid_code"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_SECONDS = re.compile(r"[0-9]{1,10}\Z")
+_LINE_BREAKING = re.compile(r"[\x00\r\n]")
 _STATUS_CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -26,6 +29,7 @@ _STATUS_CODES = {
     500: "internal_error",
     503: "unavailable",
 }
+_KNOWN_CODES = frozenset({*_STATUS_CODES.values(), "missing_role", "missing_tenant_id"})
 _MAX_BODY = 64 * 1024
 
 
@@ -68,11 +72,12 @@ class ApiError(TenauditError):
         message: one sentence for the client; never exception text.
         missing_role: the denial name of a 403 by role, when it may be disclosed.
         errors: for 400 and 422, one `{"field": ..., "message": ...}` a wrong field.
-        retry_after: for 429 and 503, whole seconds to wait.
+        retry_after: for 429 and 503, seconds to wait, rounded up to whole ones.
         headers: further response headers, such as `Allow` (RFC 9110 section 15.5.6) or `WWW-Authenticate`.
 
     Raises:
-        ValueError: the status or the code is out of form.
+        ValueError: the status or the code is out of form, *retry_after* is negative or not finite, or a header
+            would break its line.
 
     Example:
         >>> error = ApiError.not_found("No such customer.", code="customer_not_found")
@@ -95,15 +100,20 @@ class ApiError(TenauditError):
     ) -> None:
         if not 400 <= status <= 599:
             raise ValueError(f"status must be 400 to 599, not {status}")
-        if not valid_code(code):
+        if code not in _KNOWN_CODES and not valid_code(code):
             raise ValueError(f"code must match [a-z][a-z0-9_]{{0,63}}, not {code!r}")
+        if retry_after is not None and not 0 <= retry_after < math.inf:
+            raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after}")
+        for header, value in headers:
+            if _LINE_BREAKING.search(header) or _LINE_BREAKING.search(value):
+                raise ValueError(f"header {header!r} holds a line break")
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self._missing_role = missing_role
         self.errors: tuple[Mapping[str, Any], ...] = tuple(errors)
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else math.ceil(retry_after)
         self.headers: tuple[tuple[str, str], ...] = tuple(headers)
 
     def __repr__(self) -> str:
@@ -137,22 +147,25 @@ class ApiError(TenauditError):
 
     @classmethod
     def from_response(cls, status: int, headers: Mapping[str, str], body: bytes | str | Mapping[str, Any]) -> ApiError:
-        """Rebuild the typed error from a response, in either media type; a foreign body still gives a code."""
+        """Rebuild the typed error from a response, in either media type; a foreign body still gives a code.
+
+        Raises:
+            ValueError: *status* is no error, that is outside 400 to 599.
+        """
         data = _read_body(body)
         lowered = {name.lower(): value for name, value in headers.items()}
-        code = str(data.get("code") or lowered.get("x-error-code") or "")
+        code = _text(data.get("code"), lowered.get("x-error-code")) or ""
         if not valid_code(code):
             code = _STATUS_CODES.get(status, "internal_error" if status >= 500 else "bad_request")
-        retry_after = data.get("retry_after", lowered.get("retry-after"))
         errors = data.get("errors")
         missing = data.get("missing_role")
         return cls(
             status,
             code,
-            str(data.get("message") or data.get("detail") or _phrase(status)),
+            _text(data.get("message"), data.get("detail"), _phrase(status)) or "",
             missing_role=missing if isinstance(missing, str) else None,
             errors=[item for item in errors if isinstance(item, Mapping)] if isinstance(errors, list) else (),
-            retry_after=int(retry_after) if str(retry_after).isdecimal() else None,
+            retry_after=_seconds(data.get("retry_after"), lowered.get("retry-after")),
         )
 
     @classmethod
@@ -228,6 +241,20 @@ class ApiError(TenauditError):
     def internal(cls) -> ApiError:
         """500 `internal_error`: opaque by design, the log has the rest under the trace id."""
         return cls(500, "internal_error", "The server failed; quote the trace id to support.")
+
+
+def _text(*candidates: object) -> str | None:
+    return next((value for value in candidates if isinstance(value, str)), None)
+
+
+def _seconds(*candidates: object) -> int | None:
+    """Return the first candidate that is whole seconds; a date in `Retry-After` is not read."""
+    for value in candidates:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**10:
+            return value
+        if isinstance(value, str) and _SECONDS.match(value):
+            return int(value)
+    return None
 
 
 def _read_body(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelGuard"]
 
+_MAX_BYTES = 256
+
 
 class LabelGuard:
     """Lets at most *limit* distinct values through; every further value becomes *overflow*.
 
     Known values are registered first, so a scanner of routes cannot take their places. Thread-safe: reads of
-    a value already seen take no lock.
+    a value already seen take no lock. A value over 256 bytes, or one that UTF-8 cannot write, goes to *overflow*
+    too: one such label would make every scrape large, or fail.
 
     Args:
         limit: distinct values that keep their own label, at least 1.
@@ -62,7 +65,7 @@ class LabelGuard:
         with self._lock:
             if value in self._seen:
                 return value
-            if self.sealed or value == self.overflow or len(self._seen) >= self.limit:
+            if self.sealed or value == self.overflow or len(self._seen) >= self.limit or not _writable(value):
                 self._overflowed += 1
                 return self.overflow
             self._seen[value] = value
@@ -82,3 +85,10 @@ class LabelGuard:
     def overflowed(self) -> int:
         """How many times a value was sent to the overflow label."""
         return self._overflowed
+
+
+def _writable(value: str) -> bool:
+    try:
+        return len(value.encode()) <= _MAX_BYTES
+    except UnicodeEncodeError:
+        return False

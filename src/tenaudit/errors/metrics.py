@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from tenaudit.errors.catalogue import ErrorCatalogue
@@ -18,6 +19,7 @@ UNMATCHED_ROUTE = "_unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROUTES_KEPT = 1000
+_CHILDREN_KEPT = 4 * _ROUTES_KEPT
 
 
 class HttpMetrics:
@@ -88,6 +90,7 @@ class HttpMetrics:
         # A cached child costs a fifth of a labels() call; the guards bound how many there can be.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._error_children: dict[tuple[str, int], Counter] = {}
+        self._publishing = threading.Lock()
         self._publish()
 
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
@@ -111,17 +114,21 @@ class HttpMetrics:
             self._overflow.inc()
 
     def _child(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
-        method, route, status = key
-        method = method if method in _METHODS else "_other"
-        route = route if route == UNMATCHED_ROUTE else self.routes.label(route)
+        method, template, status = key
+        known = method in _METHODS
+        method = method if known else "_other"
+        route = template if template == UNMATCHED_ROUTE else self.routes.label(template)
         children = (
             self._requests.labels(self.service, method, route, str(status)),
             self._durations.labels(self.service, method, route),
         )
-        if len(self._children) < 4 * _ROUTES_KEPT:
+        # A made-up method or a route over the limit must not take the place of a real one.
+        if known and route == template and len(self._children) < _CHILDREN_KEPT:
             self._children[key] = children
         return children
 
     def _publish(self) -> None:
-        self._distinct.set(self.codes.distinct)
-        self._saturation.set(self.codes.saturation)
+        # Read and set under one lock: the last one in has seen every code, so no older number stays.
+        with self._publishing:
+            self._distinct.set(self.codes.distinct)
+            self._saturation.set(self.codes.saturation)

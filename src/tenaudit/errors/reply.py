@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from tenaudit.errors.api_error import ApiError
@@ -24,10 +24,22 @@ class Reply(NamedTuple):
 
 
 def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
-    """Turn *error* into the envelope, or into RFC 9457 problem details when *accept* prefers them."""
+    """Turn *error* into the envelope, or into RFC 9457 problem details when *accept* prefers them.
+
+    It always gives a reply: members of `errors` that are no JSON become text, or the list is left out.
+
+    Example:
+        >>> from tenaudit.errors import ApiError
+        >>> error_reply(ApiError.not_found(), "0af7651916cd43dd8448eb211c80319c").status
+        404
+    """
     problem = prefers_problem(accept)
     members = error.to_problem(trace_id) if problem else error.to_body(trace_id)
-    body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        body = _encode(members)
+    except (TypeError, ValueError, RecursionError):
+        # NaN, a key that is no string, a cycle: the answer to an error must not be another error.
+        body = _encode({name: value for name, value in members.items() if name != "errors"})
     headers = [
         ("content-type", PROBLEM_TYPE if problem else ENVELOPE_TYPE),
         ("content-length", str(len(body))),
@@ -40,8 +52,13 @@ def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
     return Reply(error.status, tuple(headers), body)
 
 
+def _encode(members: dict[str, Any]) -> bytes:
+    text = json.dumps(members, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    return text.encode("utf-8", "replace")
+
+
 def prefers_problem(accept: str) -> bool:
-    """Tell whether an Accept header ranks problem+json above plain JSON (RFC 9110 section 12.5.1).
+    """Tell whether an Accept header ranks problem+json at least as high as plain JSON (RFC 9110 section 12.5.1).
 
     The most specific range that matches a type gives its weight; only an explicit mention of
     `application/problem+json` can win, so `*/*` keeps the plain envelope.
@@ -62,7 +79,9 @@ def _weight(parameters: list[str]) -> float:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
-                return min(max(float(value), 0.0), 1.0)
+                weight = float(value)
             except ValueError:
                 return 0.0
+            # NaN compares false with everything, so it ends as 0.
+            return min(weight, 1.0) if weight > 0 else 0.0
     return 1.0

@@ -72,7 +72,7 @@ class MatrixEngine:
     def decide(self, ctx: SecurityContext, capability: str, resource: Any = None) -> Decision:  # noqa: ARG002 - a matrix knows no resources
         """Return whether a role of *ctx* grants *capability*; the resource plays no part in a matrix."""
         if self._require_actor and ctx.actor.id is None:
-            return Decision(False, capability, "anonymous_actor", frozenset(), self.matrix.roles_for(capability))
+            return Decision(False, str(capability), "anonymous_actor", frozenset(), self.matrix.roles_for(capability))
         key = (ctx.roles, capability)
         decision = self._remembered.get(key)
         return decision if decision is not None else self._decide(key)
@@ -82,7 +82,7 @@ class MatrixEngine:
         mask = self._masks.get(capability)
         if mask is None:
             # Not remembered: names that no matrix knows are unbounded.
-            return Decision(False, capability, "unknown_capability")
+            return Decision(False, str(capability), "unknown_capability")
         held = sum(self._bits.get(role, 0) for role in roles) & mask
         decision = Decision(
             held != 0,

@@ -28,6 +28,7 @@ __all__ = ["Disclosure", "PolicyGuard", "bind_guard", "ensure_capability", "unbi
 
 Disclosure = Literal["none", "capability", "roles"]
 _log = logging.getLogger("tenaudit.policy")
+_MISSING = "A required capability is missing."
 _SAMPLE = 64
 _BUCKETS = (1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _CAPABILITIES_LABELLED = 200
@@ -81,7 +82,9 @@ class PolicyGuard:
         self._seconds = histogram(
             registry, "capability_eval_seconds", "Time of one decision.", ("engine",), buckets=_BUCKETS
         )
+        # A cached child costs a fifth of a labels() call; as many are kept as capabilities have labels.
         self._allowed: dict[str, Counter] = {}
+        self._denied_children: dict[str, tuple[Counter, Counter]] = {}
         self._until_sample = 0
 
     def check(
@@ -98,16 +101,16 @@ class PolicyGuard:
         try:
             decision = (
                 self._timed(engine, ctx, capability, resource)
-                if self._until_sample < 0
+                if self._until_sample < 0 or engine.name != "matrix"
                 else engine.decide(ctx, capability, resource)
             )
+            # An answer that is merely truthy, or no Decision at all, allows nothing.
+            granted = decision.allowed is True
         except Exception:  # noqa: BLE001 - an engine that errs denies, whatever it raised
-            _log.exception(
-                "policy engine failed", extra={"action": "policy_engine_failed", "trace_id": ctx.trace.trace_id}
-            )
-            decision = Decision(False, str(capability), "engine_error")
-        if not decision.allowed:
-            raise self._denied(engine, ctx, decision)
+            _failed("policy engine failed", "policy_engine_failed", ctx)
+            decision, granted = Decision(False, str(capability), "engine_error"), False
+        if not granted:
+            raise self._denied(engine, ctx, _reportable(decision, capability))
         allowed = self._allowed.get(capability)
         if allowed is None:
             allowed = self._allowed_child(capability)
@@ -120,32 +123,63 @@ class PolicyGuard:
             self._allowed[capability] = child
         return child
 
+    def _denied_child(self, capability: str) -> tuple[Counter, Counter]:
+        label = self._labels.label(capability)
+        children = self._checks.labels(label, "deny"), self._denials.labels(label)
+        if len(self._denied_children) < _CAPABILITIES_LABELLED:
+            self._denied_children[capability] = children
+        return children
+
     def _timed(self, engine: PolicyEngine, ctx: SecurityContext, capability: str, resource: Any) -> Decision:
         """Measure one decision in 64 of the matrix engine: timing every one would cost more than deciding."""
-        self._until_sample = _SAMPLE - 1 if engine.name == "matrix" else 0
+        if engine.name == "matrix":
+            self._until_sample = _SAMPLE - 1
         started = time.perf_counter()
         decision = engine.decide(ctx, capability, resource)
         self._seconds.labels(engine.name).observe(time.perf_counter() - started)
         return decision
 
     def _denied(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
-        label = self._labels.label(decision.capability)
-        self._checks.labels(label, "deny").inc()
-        self._denials.labels(label).inc()
+        for denied in self._denied_children.get(decision.capability) or self._denied_child(decision.capability):
+            denied.inc()
         if self._on_denial is not None:
             if self._budget.spend((ctx.tenant_id, decision.capability)):
-                self._on_denial(ctx, decision)
+                self._tell(ctx, decision)
             else:
                 self._suppressed.inc()
-        return self._error(engine, decision)
+        return self._error(engine, ctx, decision)
 
-    def _error(self, engine: PolicyEngine, decision: Decision) -> ApiError:
+    def _tell(self, ctx: SecurityContext, decision: Decision) -> None:
+        """Call the denial callback; one that fails is logged, and the denial stands."""
+        assert self._on_denial is not None
+        try:
+            self._on_denial(ctx, decision)
+        except Exception:  # noqa: BLE001 - the 403 must not become a 500
+            _failed("denial callback failed", "policy_on_denial_failed", ctx)
+
+    def _error(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
         if self._disclose == "none":
-            return ApiError.missing_role(None)
-        message = "A required capability is missing."
+            return ApiError(403, "missing_role", _MISSING)
+        message = _MISSING
         if self._disclose == "roles" and decision.would_grant:
             message = f"Needs one of these roles: {', '.join(sorted(decision.would_grant))}."
-        return ApiError.missing_role(engine.denial_name(decision.capability), message)
+        try:
+            name = engine.denial_name(decision.capability)
+        except Exception:  # noqa: BLE001 - see check: an engine that errs still denies
+            _failed("policy engine failed to name a denial", "policy_engine_failed", ctx)
+            name = decision.capability
+        return ApiError(403, "missing_role", message, missing_role=name)
+
+
+def _reportable(answer: object, capability: str) -> Decision:
+    """Return *answer* when it is a denial; anything else that allows nothing is an error of the engine."""
+    if isinstance(answer, Decision) and answer.allowed is False:
+        return answer
+    return Decision(False, str(capability), "engine_error")
+
+
+def _failed(message: str, action: str, ctx: SecurityContext) -> None:
+    _log.exception(message, extra={"action": action, "trace_id": ctx.trace.trace_id})
 
 
 _default_guard: PolicyGuard | None = None

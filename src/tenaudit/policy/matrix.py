@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.policy.matrix_rules import problems
+from tenaudit.policy.toml_place import line_of
 from tenaudit.policy.vocabulary import DENIAL_NAMES, Capability, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
 
 __all__ = ["PolicyMatrix"]
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:\-]{0,63}\Z")
 _C = Capability
 _DEFAULT: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -91,15 +90,19 @@ class PolicyMatrix:
             data = tomllib.loads(text)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
-        unknown = sorted(data.keys() - {"capabilities", "roles", "denial_names"})
-        if unknown:
-            raise ConfigurationError(f"{path}{_line(text, unknown[0])}: unknown key {unknown[0]!r}")
-        roles = data.get("roles")
-        if not isinstance(roles, dict) or not all(_strings(names) for names in roles.values()):
-            raise ConfigurationError(f"{path}: [roles] must map each role to a list of capability names")
-        capabilities, denial_names = data.get("capabilities"), data.get("denial_names", {})
-        if (capabilities is not None and not _strings(capabilities)) or not isinstance(denial_names, dict):
-            raise ConfigurationError(f"{path}: capabilities is a list of names, denial_names maps names to names")
+        for name in sorted(data.keys() - {"capabilities", "roles", "denial_names"}):
+            raise ConfigurationError(f"{path}{_at(text, (name,))}: unknown key {name!r}")
+        roles, capabilities, denial_names = (data.get(name) for name in ("roles", "capabilities", "denial_names"))
+        if not isinstance(roles, dict):
+            raise ConfigurationError(f"{path}{_at(text, ('roles',))}: [roles] must be a table of roles")
+        for role, names in roles.items():
+            if not _strings(names):
+                where = f"{path}{_at(text, ('roles', role))}"
+                raise ConfigurationError(f"{where}: role {role!r} must have a list of capability names")
+        if capabilities is not None and not _strings(capabilities):
+            raise ConfigurationError(f"{path}{_at(text, ('capabilities',))}: capabilities must be a list of names")
+        if denial_names is not None and not isinstance(denial_names, dict):
+            raise ConfigurationError(f"{path}{_at(text, ('denial_names',))}: [denial_names] must be a table")
         return cls._checked(roles, capabilities, denial_names, str(path), text)
 
     @classmethod
@@ -111,14 +114,11 @@ class PolicyMatrix:
         source: str,
         text: str = "",
     ) -> PolicyMatrix:
-        def refuse(name: str, why: str, nth: int = 1) -> ConfigurationError:
-            where = f"{source}{_line(text, name, nth)}: " if source else ""
-            return ConfigurationError(f"{where}{name!r} {why}")
-
         listed = None if capabilities is None else [str(name) for name in capabilities]
-        cells = {str(role): [str(name) for name in names] for role, names in grants.items()}
-        for problem in _problems(cells, listed, denial_names or {}):
-            raise refuse(*problem)
+        cells = {str(role): _names_of(str(role), names) for role, names in grants.items()}
+        for path, why, nth in problems(cells, listed, denial_names or {}):
+            where = f"{source}{_at(text, path, nth)}: " if source else ""
+            raise ConfigurationError(f"{where}{path[-1]!r} {why}")
         frozen = {role: frozenset(names) for role, names in cells.items()}
         return cls(MappingProxyType(frozen), MappingProxyType(dict(denial_names or {})))
 
@@ -151,48 +151,17 @@ class PolicyMatrix:
         return hashlib.sha256("".join(cells).encode()).hexdigest()
 
 
-def _problems(
-    cells: Mapping[str, list[str]], listed: list[str] | None, denial_names: Mapping[str, str]
-) -> Iterator[tuple[str, str] | tuple[str, str, int]]:
-    """Yield (name, what is wrong with it, which mention of it) for each broken rule, worst first."""
-    granted = {name for names in cells.values() for name in names}
-    yield from _misspelt(cells, listed or [])
-    for role, names in cells.items():
-        for name in names:
-            if listed is not None and name not in listed:
-                yield name, f"is granted to {role} and is no known capability"
-    for name in listed or ():
-        if name not in granted:
-            yield name, "is a capability that no role grants"
-    for name in denial_names:
-        if name not in granted:
-            yield name, "has a denial name and is no known capability"
-
-
-def _misspelt(cells: Mapping[str, list[str]], listed: list[str]) -> Iterator[tuple[str, str] | tuple[str, str, int]]:
-    granted = [name for names in cells.values() for name in names]
-    for name in (*cells, *granted, *listed):
-        if _NAME.match(name) is None:
-            yield name, "is not a name: letters, digits, _ . : -, at most 64"
-    for name in _repeated(listed):
-        yield name, "is listed twice", 2
-    for role, names in cells.items():
-        for name in _repeated(names):
-            yield name, f"is listed twice for {role}", 2
-
-
-def _repeated(names: list[str]) -> list[str]:
-    return [name for name, times in Counter(names).items() if times > 1]
+def _names_of(role: str, names: Iterable[str]) -> list[str]:
+    if isinstance(names, str):
+        # A string is an iterable of its letters, each of which would become a capability.
+        raise ConfigurationError(f"role {role!r} must list capability names, not be one string")
+    return [str(name) for name in names]
 
 
 def _strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _line(text: str, name: str, nth: int = 1) -> str:
-    """Return `:LINE` of the nth mention of *name*; tomllib keeps no positions of values."""
-    mentions = re.finditer(rf"(?<![\w.:\-]){re.escape(name)}(?![\w.:\-])", text)
-    for count, mention in enumerate(mentions, 1):
-        if count == nth:
-            return f":{text.count(chr(10), 0, mention.start()) + 1}"
-    return ""
+def _at(text: str, path: Sequence[str], nth: int = 1) -> str:
+    line = line_of(text, path, nth)
+    return "" if line is None else f":{line}"

@@ -9,7 +9,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pytest
+from tenaudit._kernel.extras import MissingExtra
+
+try:
+    import pytest
+except ImportError as error:
+    raise MissingExtra("testing", "pytest") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
