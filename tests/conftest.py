@@ -25,6 +25,7 @@ _NEEDS = {
     "contracts/test_docs*.py": "starlette",
     "contracts/test_exports.py": "starlette",
     "contracts/test_layers.py": "importlinter",
+    "faults/test_faults_real_engines.py": "asyncpg",
     "flow/*": "uvicorn",
     "services/*": "asyncpg",
     "unit/adapters/*": "starlette",

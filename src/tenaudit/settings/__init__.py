@@ -1,1 +1,3 @@
-"""settings."""
+"""Settings: the room of the pydantic-settings tree, which no code reads yet; commands take options instead."""
+
+__all__: list[str] = []
