@@ -18,13 +18,14 @@ _log = logging.getLogger("tenaudit.audit")
 class ProducerAccount:
     """Counts rejected and dropped events of one producer."""
 
-    __slots__ = ("_lock", "_metrics", "_next_warning", "dropped", "rejected")
+    __slots__ = ("_lock", "_metrics", "_next_warning", "dropped", "overflowed", "rejected")
 
     def __init__(self, metrics: ProducerMetrics) -> None:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._next_warning = 0.0
         self.dropped = 0
+        self.overflowed = 0
         self.rejected = 0
 
     def reject(self, reason: str) -> None:
@@ -33,10 +34,18 @@ class ProducerAccount:
             self.rejected += 1
         self._metrics.rejected(reason)
 
-    def drop(self, reason: str, events: int = 1) -> None:
-        """Count dropped events; one log line a second, so a flood of drops is no flood of logs."""
+    def drop(self, reason: str, events: int = 1, *, at_emit: bool = True) -> None:
+        """Count dropped events; one log line a second, so a flood of drops is no flood of logs.
+
+        Args:
+            reason: stable code, a label of the metric.
+            events: how many.
+            at_emit: False for events that `emit` had accepted, so that no call is counted under two outcomes.
+        """
         with self._lock:
             self.dropped += events
+            if at_emit:
+                self.overflowed += events
             now = time.monotonic()
             quiet = now < self._next_warning
             if not quiet:

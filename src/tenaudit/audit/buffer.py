@@ -69,14 +69,22 @@ class DraftBuffer:
 
     def offer_within(self, draft: Draft, seconds: float) -> bool:
         """Wait up to *seconds* for room, in a thread that may wait."""
+        size = draft.size + _OVERHEAD
+        if size > self.max_bytes:
+            return False
         until = time.monotonic() + seconds
         while not self.offer(draft):
-            remaining = until - time.monotonic()
-            if remaining <= 0 or not self._open or draft.size + _OVERHEAD > self.max_bytes:
-                return False
+            # Looked at under the lock, so that room which came after the offer failed is not slept through.
             with self._room:
-                self._room.wait(remaining)
+                self._room.wait_for(lambda: not self._open or self._has_room(size), until - time.monotonic())
+                if not self._open or not self._has_room(size):
+                    return False
+            if time.monotonic() >= until:
+                return self.offer(draft)
         return True
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._drafts) < self.capacity and self._bytes + size <= self.max_bytes
 
     def close(self) -> None:
         """Take nothing more; what is in stays until it is taken."""

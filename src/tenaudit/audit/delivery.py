@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from tenaudit.audit.ports import Sink, SinkRejected, SinkUnavailable
+from tenaudit.audit.outcomes import DeliveryUnknown
+from tenaudit.audit.ports import Sink, SinkRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tenaudit._kernel.error import TenauditError
     from tenaudit.audit.buffer import DraftBuffer
     from tenaudit.audit.draft import Draft
     from tenaudit.audit.event import AuditEvent
@@ -23,6 +27,9 @@ __all__ = ["Delivery"]
 _log = logging.getLogger("tenaudit.audit")
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+# Who closes has a deadline: a sink that comes back within it must be met.
+_LONGEST_PAUSE_CLOSING = 0.25
+_SECONDS_BETWEEN_WARNINGS = 1.0
 # Building events is CPU work on the application's loop: let requests run in between.
 _BUILD_SLICE = 64
 
@@ -60,9 +67,13 @@ class Delivery:
         self._publish = publish
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._retry = asyncio.Event()
         self._moved = asyncio.Event()
         self._closing = False
         self._in_flight: list[Draft] = []
+        self._portion = 1
+        self._abandoned = 0
+        self._next_warning = 0.0
         self.waiters: dict[int, asyncio.Future[None]] = {}
         self.parked = False
         self.delivered = 0
@@ -78,10 +89,15 @@ class Delivery:
         self.parked = False
         self._news.set()
 
-    def hurry(self) -> None:
-        """Stop lingering and pausing until everything is gone, for flush and close."""
+    def hasten(self) -> None:
+        """Stop lingering until everything is gone, for whoever waits for one event."""
         self._hurry.set()
         self.wake()
+
+    def hurry(self) -> None:
+        """Stop lingering, and end the pause after a failure, for flush and close."""
+        self._retry.set()
+        self.hasten()
 
     def close(self) -> None:
         """Ask the loop to end once everything is gone."""
@@ -102,27 +118,35 @@ class Delivery:
                 # A defect must not end the loop and leave a process that is up and forwards nothing.
                 _log.exception("audit delivery failed", extra={"action": "audit_delivery_failed"})
                 self.refuse(self._in_flight, "delivery_failed")
-                self._in_flight = []
             self._publish()
-            self._moved.set()
 
-    async def idle(self) -> None:
-        """Wait until nothing is queued and nothing in flight; the caller sets the deadline."""
-        while self._buffer.depth or self._in_flight:
+    async def idle(self) -> bool:
+        """Wait until all that is here now has been settled; False if it was given up. The caller sets the deadline."""
+        target = self._handled + self._buffer.depth + self.in_flight
+        while self._handled < target and not self._abandoned:
             self._moved.clear()
             await self._moved.wait()
+        return not self._abandoned
+
+    @property
+    def _handled(self) -> int:
+        return self.delivered + self.refused
 
     def abandon(self) -> list[Draft]:
-        """Give back what was not delivered, when time is up."""
+        """Give back what was not delivered, when time is up; whoever waits for it learns that nobody knows."""
         left = self._in_flight + self._buffer.take_all()
         self._in_flight = []
+        self._abandoned += len(left)
+        self._tell(left, DeliveryUnknown())
+        self._moved.set()
         return left
 
     def refuse(self, drafts: Sequence[Draft], reason: str) -> None:
-        """Count drafts as dropped and tell whoever waits for them."""
-        self.refused += len(drafts)
-        self._metrics.dropped(reason, len(drafts))
-        self._tell(drafts, SinkRejected([], reason))
+        """Count drafts in flight as dropped and tell whoever waits for them."""
+        gone = self._release(drafts)
+        self.refused += len(gone)
+        self._metrics.dropped(reason, len(gone))
+        self._tell(gone, SinkRejected([], reason))
 
     async def _await_news(self) -> None:
         while not self._closing:
@@ -137,51 +161,82 @@ class Delivery:
 
     async def _await_fuller_batch(self) -> None:
         if self._buffer.depth < self._options.batch_size and self._options.linger > 0:
-            await self._wait_or_hurry(self._options.linger)
-
-    async def _wait_or_hurry(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._hurry.wait(), seconds)
-        except TimeoutError:
-            return
+            await _came(self._hurry, self._options.linger)
 
     async def _deliver(self) -> None:
+        events = await self._built()
+        self._portion = len(self._in_flight)
+        self._retry.clear()
+        pause = _FIRST_PAUSE
+        while self._in_flight:
+            part = self._in_flight[: self._portion]
+            if await self._write(part, [events[draft.event_id] for draft in part]):
+                pause = _FIRST_PAUSE
+            else:
+                self._publish()
+                pause = await self._back_off(pause)
+
+    async def _built(self) -> dict[int, AuditEvent]:
         events: dict[int, AuditEvent] = {}
+        broken: list[Draft] = []
         for count, draft in enumerate(self._in_flight, 1):
-            events[draft.event_id] = self._build(draft)
+            try:
+                events[draft.event_id] = self._build(draft)
+            except Exception:  # noqa: BLE001 - one event that cannot be built must not take the others with it
+                broken.append(draft)
             if count % _BUILD_SLICE == 0:
                 await asyncio.sleep(0)
-        pause = _FIRST_PAUSE
-        while self._in_flight and not await self._write([events[draft.event_id] for draft in self._in_flight]):
-            # Full jitter keeps many producers from returning to a sick sink in step.
-            await self._wait_or_hurry(random.uniform(pause / 2, pause))  # noqa: S311 - no secret depends on it
-            if self._hurry.is_set():
-                await asyncio.sleep(_FIRST_PAUSE)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-            self._publish()
+        if broken:
+            self.refuse(broken, "invalid_context")
+            _log.error(
+                "audit events carry a context that no event can have",
+                extra={"action": "audit_context_invalid", "events": len(broken)},
+            )
+        return events
 
-    async def _write(self, batch: Sequence[AuditEvent]) -> bool:
-        """Write once; True when the batch is settled one way or the other."""
+    async def _back_off(self, pause: float) -> float:
+        """Wait before the next try and return the pause after that."""
+        # Jitter keeps many producers from returning to a sick sink in step.
+        if await _came(self._retry, random.uniform(pause / 2, pause)):  # noqa: S311 - no secret depends on it
+            self._retry.clear()
+            # Whoever flushes in a loop must not make this one a busy loop.
+            await asyncio.sleep(_FIRST_PAUSE)
+            return _FIRST_PAUSE
+        return min(pause * 2, _LONGEST_PAUSE_CLOSING if self._closing else _LONGEST_PAUSE)
+
+    async def _write(self, part: Sequence[Draft], batch: Sequence[AuditEvent]) -> bool:
+        """Write once; False when the sink is unavailable, True when something was settled or learned."""
         try:
-            await asyncio.wait_for(self._sink.write(batch), self._options.write_timeout)
+            async with asyncio.timeout(self._options.write_timeout):
+                await self._sink.write(batch)
         except SinkRejected as refusal:
-            self._drop_refused(refusal)
-            return not self._in_flight
-        except (SinkUnavailable, TimeoutError) as error:
+            self._drop_refused(part, refusal)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something inside the sink was cancelled, not this loop.
             self._failed(error)
             return False
         except Exception as error:  # noqa: BLE001 - a sink that breaks its contract is a sink that is unavailable
             self._failed(error)
             return False
-        self._settle()
+        else:
+            gone = self._release(part)
+            self.delivered += len(gone)
+            self._portion *= 2
+            self._tell(gone, None)
         return True
 
-    def _settle(self) -> None:
-        self.delivered += len(self._in_flight)
-        self._tell(self._in_flight, None)
-        self._in_flight = []
+    def _release(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Take drafts out of flight; those that were given up meanwhile are counted elsewhere."""
+        ids = {draft.event_id for draft in drafts}
+        gone = [draft for draft in self._in_flight if draft.event_id in ids]
+        self._in_flight = [draft for draft in self._in_flight if draft.event_id not in ids]
+        self._moved.set()
+        return gone
 
-    def _tell(self, drafts: Sequence[Draft], error: SinkRejected | None) -> None:
+    def _tell(self, drafts: Sequence[Draft], error: TenauditError | None) -> None:
         """Settle the futures of those who wait; most batches have none."""
         for draft in drafts if self.waiters else ():
             future = self.waiters.get(draft.event_id)
@@ -191,22 +246,34 @@ class Delivery:
                 else:
                     future.set_exception(error)
 
-    def _drop_refused(self, refusal: SinkRejected) -> None:
-        ids = {event_id.int for event_id in refusal.event_ids}
-        refused = [draft for draft in self._in_flight if draft.event_id in ids]
-        if not refused:
-            # A refusal that names nothing would be tried for ever; the whole batch is what it refuses.
-            refused = self._in_flight
-        self._in_flight = [draft for draft in self._in_flight if draft not in refused]
-        self.refuse(refused, "rejected_by_sink")
+    def _drop_refused(self, part: Sequence[Draft], refusal: SinkRejected) -> None:
+        refused = [draft for draft in part if UUID(int=draft.event_id) in refusal.event_ids]
+        if not refused and len(part) > 1:
+            # It names none of what it was given: halve until the one that it means stands alone.
+            self._portion = len(part) // 2
+            return
+        self.refuse(refused or part, "rejected_by_sink")
         _log.error(
             "the audit sink refuses events",
-            extra={"action": "audit_sink_rejected", "events": len(refused), "reason": refusal.reason},
+            extra={"action": "audit_sink_rejected", "events": len(refused) or 1, "reason": refusal.reason},
         )
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         self._metrics.failed()
-        _log.warning(
-            "the audit sink is unavailable, events wait",
-            extra={"action": "audit_sink_unavailable", "events": self.in_flight, "error": type(error).__name__},
-        )
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + _SECONDS_BETWEEN_WARNINGS
+            _log.warning(
+                "the audit sink is unavailable, events wait",
+                extra={"action": "audit_sink_unavailable", "events": self.in_flight, "error": type(error).__name__},
+            )
+
+
+async def _came(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event up to *seconds*; tell whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from tenaudit._kernel.error import ConfigurationError
 
 if TYPE_CHECKING:
     from tenaudit.audit.delivery import Delivery
-    from tenaudit.audit.draft import Draft
+    from tenaudit.audit.ports import Sink
 
-__all__ = ["DeliveryTask"]
+__all__ = ["DeliveryTask", "close_within"]
+
+_log = logging.getLogger("tenaudit.audit")
 
 _CANCEL_SECONDS = 1.0
 
@@ -35,36 +38,71 @@ class DeliveryTask:
 
     def wake(self) -> None:
         """Wake the parked loop, from whatever thread."""
-        if self.runs_here:
-            self.delivery.wake()
-            return
         self.delivery.parked = False
         try:
-            self._loop.call_soon_threadsafe(self.delivery.wake)
+            if self.runs_here:
+                self.delivery.wake()
+            else:
+                self._loop.call_soon_threadsafe(self.delivery.wake)
         except RuntimeError:  # the loop has closed: closing the producer counts what is left
             return
 
-    def require_loop(self) -> None:
+    def require_loop(self, verb: str) -> None:
         """Refuse a caller on another event loop, whose futures this one could not settle.
 
         Raises:
-            ConfigurationError: another event loop delivers.
+            ConfigurationError: another event loop, that still runs, delivers.
         """
-        if asyncio.get_running_loop() is not self._loop:
-            raise ConfigurationError("emit_durable must run on the event loop that entered the producer")
+        if asyncio.get_running_loop() is not self._loop and not self._loop.is_closed():
+            raise ConfigurationError(f"{verb} must run on the event loop that entered the producer")
 
     def settled(self, event_id: int) -> asyncio.Future[None]:
         """Return a future of one queued event, and hurry its delivery."""
         future = self.delivery.waiters[event_id] = self._loop.create_future()
         future.add_done_callback(lambda _: self.delivery.waiters.pop(event_id, None))
-        self.delivery.hurry()
+        self.delivery.hasten()
         return future
 
-    async def stop(self, seconds: float) -> list[Draft]:
-        """Let the delivery finish for up to *seconds*, then end it; return what it did not deliver."""
+    async def flushed(self, seconds: float) -> bool:
+        """Wait up to *seconds* until all that is queued now has been settled."""
+        if self._loop.is_closed():
+            return False
+        self.delivery.hurry()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.delivery.idle()
+        except TimeoutError:
+            return False
+
+    async def stop(self, seconds: float) -> None:
+        """Let the delivery finish for up to *seconds*, then end it; `Delivery.abandon` gives back the rest."""
+        if self._loop.is_closed():
+            return
         self.delivery.close()
-        done, _ = await asyncio.wait({self._task}, timeout=seconds)
-        if not done:
+        try:
+            await asyncio.wait({self._task}, timeout=seconds)
+        finally:
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=_CANCEL_SECONDS)
-        return self.delivery.abandon()
+        # A sink may refuse to be cancelled; whoever closes does not wait for it for ever.
+        await asyncio.wait({self._task}, timeout=_CANCEL_SECONDS)
+
+
+async def close_within(sink: Sink, seconds: float) -> None:
+    """Close a sink; one that fails, or takes longer than *seconds*, is left behind with a line in the log."""
+    closing = asyncio.ensure_future(_closed(sink))
+    try:
+        # Not wait_for, which waits on for a sink that will not be cancelled.
+        await asyncio.wait({closing}, timeout=seconds)
+    finally:
+        closing.cancel()
+    error = closing.result() if closing.done() and not closing.cancelled() else "TimeoutError"
+    if error is not None:
+        _log.warning("the audit sink did not close", extra={"action": "audit_sink_close_failed", "error": error})
+
+
+async def _closed(sink: Sink) -> str | None:
+    try:
+        await sink.close()
+    except Exception as error:  # noqa: BLE001 - closing must end whatever the sink does
+        return type(error).__name__
+    return None

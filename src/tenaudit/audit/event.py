@@ -10,6 +10,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from tenaudit.audit.payload import json_copy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,7 +61,8 @@ def normal_severity(value: str) -> Severity:
 
 def wire_time(moment: datetime) -> str:
     """Return RFC 3339 text in UTC with exactly six digits of fraction: text order is time order."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+    # Not strftime: its %Y pads years below 1000 on some platforms only, and then text order is not time order.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _severity(value: object) -> object:
@@ -77,7 +80,7 @@ class AuditEvent(BaseModel):
         event_id: UUIDv7; with the tenant it is the identity that makes a second arrival harmless.
         occurred_at: UTC with microseconds, fixed once when the event is emitted.
         action: lower-case dotted name, `noun.verb` by habit.
-        payload: JSON object; limits are checked where the event is emitted.
+        payload: JSON object, copied and checked for what no reader could take; its size is limited at emit.
         redactions: tags that name what was masked or removed.
         producer_id: which producer made it; with `seq` a gap downstream shows a loss.
 
@@ -106,7 +109,7 @@ class AuditEvent(BaseModel):
     trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
     schema_version: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     payload: dict[str, Any] = Field(default_factory=dict)
-    redactions: tuple[str, ...] = ()
+    redactions: tuple[_Text, ...] = ()
     producer_id: _Name | None = None
     seq: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
 
@@ -130,7 +133,16 @@ class AuditEvent(BaseModel):
         offset = value.utcoffset()
         if offset is None:
             raise ValueError("must carry a time zone")
-        return value if offset == _ZERO_OFFSET else value.astimezone(UTC)
+        try:
+            return value if offset == _ZERO_OFFSET else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be a time that UTC can tell, in the years 1 to 9999") from None
+
+    @field_validator("payload")
+    @classmethod
+    def _is_json(cls, value: dict[str, Any]) -> dict[str, Any]:
+        # A copy, so that a frozen event does not change with the dictionary it was made from.
+        return json_copy(value)
 
     def record(self) -> dict[str, Any]:
         """Return the wire form: JSON values only, every field present, in the order of the table."""

@@ -9,14 +9,14 @@ from tenaudit._kernel.ids import Uuid7Source
 from tenaudit.audit.draft import Draft
 from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, Outcome, Severity, normal_severity
 from tenaudit.audit.payload import PayloadRefused, check_text, snapshot
+from tenaudit.security import SecurityContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tenaudit._kernel.clock import Clock
-    from tenaudit.security import SecurityContext
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "is_context"]
 
 _OUTCOMES = frozenset({"success", "denied", "failure"})
 _SEVERITIES = frozenset(SEVERITIES)
@@ -64,14 +64,16 @@ class Intake:
             PayloadRefused: a limit is broken; its `reason` is a stable code.
         """
         if action not in self._actions:
-            self._learn(action)
+            action = self._learn(action)
         if severity not in _SEVERITIES:
             severity = _normal(severity)
         if outcome not in _OUTCOMES:
             raise PayloadRefused("invalid_outcome", "outcome must be success, denied or failure")
         copied, size = snapshot(payload) if payload else ({}, 2)
         if resource_id is not None or resource_type is not None:
-            size += _resource_size(resource_type or "", resource_id or "")
+            size += _resource_size(
+                "" if resource_type is None else resource_type, "" if resource_id is None else resource_id
+            )
         now_ns = self._time_ns()
         with self._lock:
             event_id = self._ids.advance(now_ns // 1_000_000)
@@ -95,14 +97,21 @@ class Intake:
             ),
         )
 
-    def _learn(self, action: str) -> None:
-        """Check an action's form once; the names that a service uses are few."""
-        if type(action) is not str:
-            action = str(action)
-        if len(action) > _MAX_ACTION or ACTION_PATTERN.match(action) is None:
+    def _learn(self, action: str) -> str:
+        """Check an action's form once, and return it as plain text; the names that a service uses are few."""
+        if not isinstance(action, str):
+            raise PayloadRefused("invalid_action", "an action is text")
+        plain = str.__str__(action)
+        if len(plain) > _MAX_ACTION or ACTION_PATTERN.match(plain) is None:
             raise PayloadRefused("invalid_action", "an action is a lower-case dotted name such as payment.voided")
         if len(self._actions) < _MAX_ACTIONS:
-            self._actions.add(action)
+            self._actions.add(plain)
+        return plain
+
+
+def is_context(value: object) -> bool:
+    """Tell whether a caller without types passed a context at all."""
+    return isinstance(value, SecurityContext)
 
 
 def _normal(severity: str) -> str:
@@ -113,7 +122,12 @@ def _normal(severity: str) -> str:
 
 
 def _resource_size(resource_type: str, resource_id: str) -> int:
-    size = check_text(resource_type + resource_id)
+    try:
+        size = check_text(resource_type + resource_id)
+    except (TypeError, AttributeError):
+        raise PayloadRefused(
+            "invalid_resource", "type and id of a resource are text: str() a UUID or integer"
+        ) from None
     if size > _MAX_RESOURCE_ID or len(resource_type) > _MAX_RESOURCE_TYPE:
         raise PayloadRefused("resource_too_long", f"type and id of a resource are at most {_MAX_RESOURCE_ID} bytes")
     return size

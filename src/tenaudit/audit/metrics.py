@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING, Protocol
+import threading
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from prometheus_client import Gauge
 
 __all__ = ["ProducerMetrics"]
+
+_P = ParamSpec("_P")
+_log = logging.getLogger("tenaudit.audit")
+_lock = threading.Lock()
 
 _BUCKETS = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 5.0)
 
@@ -47,27 +54,55 @@ class _Queues:
                 family.set_function(self._sum(read))
 
     def _sum(self, read: Callable[[_Queue], int]) -> Callable[[], float]:
-        return lambda: float(sum(read(queue) for queue in self.members))
+        return lambda: float(sum(read(queue) for queue in self._living()))
+
+    def add(self, queue: _Queue) -> None:
+        """Count one more queue while it lives."""
+        with _lock:
+            self.members.add(queue)
+
+    def _living(self) -> list[_Queue]:
+        # A scrape runs on a thread of its own, and a set must not grow while it is walked.
+        with _lock:
+            return list(self.members)
 
     def publish(self) -> None:
         """Set the gauges now, where they cannot be read on demand."""
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             for family, read in self._gauges:
-                family.set(sum(read(queue) for queue in self.members))
+                family.set(sum(read(queue) for queue in self._living()))
 
 
 _queues: WeakKeyDictionary[CollectorRegistry, _Queues] = WeakKeyDictionary()
 
 
+def _quiet(
+    method: Callable[Concatenate[ProducerMetrics, _P], None],
+) -> Callable[Concatenate[ProducerMetrics, _P], None]:
+    """Keep a metric that fails, as a full disk makes those of several processes do, from failing a request."""
+
+    @wraps(method)
+    def guarded(self: ProducerMetrics, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001 - see above
+            if not self.complained:
+                self.complained = True
+                _log.warning("an audit metric fails", exc_info=True, extra={"action": "audit_metric_failed"})
+
+    return guarded
+
+
 class ProducerMetrics:
-    """The metric families of producers on one registry."""
+    """The metric families of producers on one registry; counting never raises."""
 
     def __init__(self, registry: CollectorRegistry | None, sink: str, queue: _Queue) -> None:
         home = REGISTRY if registry is None else registry
-        if home not in _queues:
-            _queues[home] = _Queues(home)
+        with _lock:
+            if home not in _queues:
+                _queues[home] = _Queues(home)
         self._queues = _queues[home]
-        self._queues.members.add(queue)
+        self._queues.add(queue)
         self._emitted = counter(
             home, "audit_events_emitted_total", "Calls of emit by what became of them.", ("outcome",)
         )
@@ -83,9 +118,21 @@ class ProducerMetrics:
             buckets=_BUCKETS,
         )
         self._published: dict[str, int] = {}
+        self.complained = False
 
+    def restart(self) -> None:
+        """Begin with totals of zero, as a forked child does."""
+        self._published = {}
+
+    @_quiet
     def count(self, *, emitted: int, rejected: int, dropped: int) -> None:
-        """Bring `audit_events_emitted_total` up to these totals; emit itself counts in plain integers only."""
+        """Bring `audit_events_emitted_total` up to these totals; emit itself counts in plain integers only.
+
+        Args:
+            emitted: events that got a number.
+            rejected: events that broke a limit.
+            dropped: numbered events that found no room.
+        """
         for outcome, total in (("accepted", emitted - dropped), ("rejected", rejected), ("dropped", dropped)):
             before = self._published.get(outcome, 0)
             if total > before:
@@ -93,18 +140,22 @@ class ProducerMetrics:
                 self._published[outcome] = total
         self._queues.publish()
 
+    @_quiet
     def rejected(self, reason: str) -> None:
         """Count one event that breaks a limit."""
         self._rejected.labels(reason).inc()
 
+    @_quiet
     def dropped(self, reason: str, events: int = 1) -> None:
         """Count events that were given up."""
         self._dropped.labels(reason).inc(events)
 
+    @_quiet
     def failed(self) -> None:
         """Count one failed write."""
         self._failures.inc()
 
+    @_quiet
     def took(self, seconds: float) -> None:
         """Observe what one emit cost its caller."""
         self._latency.observe(seconds)

@@ -111,7 +111,9 @@ def query_from_parameters(tenant_id: UUID, parameters: Iterable[tuple[str, str]]
     for name, text in parameters:
         known = PARAMETERS.get(name)
         if known is None:
-            wrong.append({"field": name[:64], "message": "is not a parameter of this query"})
+            # What is no text, such as a lone surrogate, could not stand in the answer.
+            shown = name[:64].encode("utf-8", "replace").decode()
+            wrong.append({"field": shown, "message": "is not a parameter of this query"})
         elif known[0] in values:
             wrong.append({"field": name, "message": "was given more than once"})
         else:

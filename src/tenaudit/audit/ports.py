@@ -136,6 +136,10 @@ class Store(Protocol):
         """Return one event of the tenant, or None."""
         ...
 
+    async def tenants(self) -> tuple[UUID, ...]:
+        """Return every tenant that has a log, in order."""
+        ...
+
     async def seal(self, tenant_id: UUID | None = None) -> tuple[Checkpoint, ...]:
         """Write a checkpoint for each tenant whose tree has grown, and return the new ones."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from functools import partial
@@ -14,10 +13,10 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.account import ProducerAccount
 from tenaudit.audit.buffer import DraftBuffer
 from tenaudit.audit.delivery import Delivery
-from tenaudit.audit.delivery_task import DeliveryTask
+from tenaudit.audit.delivery_task import DeliveryTask, close_within
 from tenaudit.audit.draft import event_of
 from tenaudit.audit.fork import restart_in_child
-from tenaudit.audit.intake import Intake
+from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.metrics import ProducerMetrics
 from tenaudit.audit.options import ProducerOptions
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
@@ -37,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditProducer"]
 
-_log = logging.getLogger("tenaudit.audit")
 _SAMPLE = 64
+_MAX_SERVICE = 128
+_SHORTEST_SINK_CLOSE = 1.0
 
 
 class AuditProducer:
@@ -50,8 +50,7 @@ class AuditProducer:
     Args:
         sink: where events go; the producer closes it.
         service: name of the service, in every event.
-        capacity: events that may wait in memory.
-        max_bytes: bytes that may wait in memory.
+        capacity, max_bytes: events and bytes that may wait in memory.
         overflow: what a full queue does: `"drop"`, or `"block"` for at most *block_timeout* seconds (a call on
             the delivering loop itself cannot wait and drops).
         batch_size: events in one write.
@@ -98,9 +97,10 @@ class AuditProducer:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if spool is not None or not service:
-            what = "service must name the service" if not service else "a spool is not available in this version"
-            raise ConfigurationError(what)
+        if spool is not None:
+            raise ConfigurationError("a spool is not available in this version")
+        if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
+            raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
         self.service = service
         self._sink = sink
         self._options = ProducerOptions(
@@ -122,14 +122,17 @@ class AuditProducer:
 
     def after_fork(self) -> None:
         """Start with nothing of the parent's; called in a forked child."""
+        # Kept, since asyncio reports a task that is collected before it ended, and the parent still runs it.
+        self._parents_task = self._task
         self._buffer.reset()
         self._intake.reset()
+        self._metrics.restart()
         self._begin()
 
     async def __aenter__(self) -> Self:
         """Start delivering on the running loop."""
-        if self._task is not None:
-            raise ConfigurationError("this producer is already started")
+        if self._task is not None or self._closed:
+            raise ConfigurationError("this producer is already started, or closed: make another one")
         delivery = Delivery(
             self._buffer,
             self._sink,
@@ -164,20 +167,21 @@ class AuditProducer:
         before this returns.
 
         Raises:
-            EmitRejected: only with *strict*, for tests.
+            EmitRejected: only with *strict*.
         """
         self._until_sample -= 1
         started = time.perf_counter() if self._until_sample < 0 else 0.0
         if context is None:
-            context = context_or_none()
-            if context is None:
+            if (context := context_or_none()) is None:
                 return self._reject("no_context", strict)
+        elif not is_context(context):
+            return self._reject("invalid_context", strict)
         try:
             draft = self._intake.draft(action, resource_type, resource_id, payload, outcome, severity, context)
         except PayloadRefused as refusal:
             return self._reject(refusal.reason, strict)
-        except Exception:  # noqa: BLE001 - a hostile mapping may raise anything, and emit may raise nothing
-            return self._reject("payload_not_json", strict)
+        except Exception:  # noqa: BLE001 - an argument may be any object and raise anything, and emit may raise nothing
+            return self._reject("invalid_event", strict)
         if not self._buffer.offer(draft):
             return self._overflowing(draft)
         task = self._task
@@ -202,7 +206,7 @@ class AuditProducer:
     ) -> EmitResult:
         """Take one event and return once the sink has it.
 
-        The arguments are those of `emit`; *deadline* is in seconds, and past it the outcome is unknown.
+        The arguments are those of `emit`; past *deadline* seconds the outcome is unknown.
 
         Raises:
             EmitRejected: the event breaks a limit, does not fit the queue, or the sink refuses it.
@@ -210,7 +214,7 @@ class AuditProducer:
         """
         if self._task is None:
             raise ConfigurationError("emit_durable needs a producer that was entered")
-        self._task.require_loop()
+        self._task.require_loop("emit_durable")
         result = self.emit(
             action,
             resource_type=resource_type,
@@ -236,45 +240,46 @@ class AuditProducer:
         """Wait until everything emitted so far is delivered; False when *timeout* seconds were not enough."""
         if self._task is None:
             return self._buffer.depth == 0
-        self._task.delivery.hurry()
-        try:
-            await asyncio.wait_for(self._task.delivery.idle(), timeout)
-        except TimeoutError:
-            return False
-        return True
+        self._task.require_loop("flush")
+        return await self._task.flushed(timeout)
 
     async def close(self) -> None:
-        """Deliver what waits within `close_timeout`, drop and count the rest, close the sink; never hangs."""
+        """Deliver what waits within `close_timeout`, drop and count the rest, close the sink; never hangs.
+
+        It takes at most `close_timeout`, and a second each for a write and a sink that will not end.
+        """
         if self._closed:
             return
+        if self._task is not None:
+            self._task.require_loop("close")
         self._closed = True
         self._buffer.close()
-        left = self._buffer.take_all() if self._task is None else await self._task.stop(self._options.close_timeout)
-        if left:
-            self._account.drop("not_delivered_at_close", len(left))
+        until = time.monotonic() + self._options.close_timeout
         try:
-            await asyncio.wait_for(self._sink.close(), self._options.close_timeout)
-        except Exception as error:  # noqa: BLE001 - closing must end whatever the sink does
-            _log.warning(
-                "the audit sink did not close",
-                extra={"action": "audit_sink_close_failed", "error": type(error).__name__},
-            )
-        self._publish()
+            if self._task:
+                await self._task.stop(self._options.close_timeout)
+        finally:
+            left = self._buffer.take_all() if self._task is None else self._task.delivery.abandon()
+            if left:
+                self._account.drop("not_delivered_at_close", len(left), at_emit=False)
+            self._publish()
+        await close_within(self._sink, max(until - time.monotonic(), _SHORTEST_SINK_CLOSE))
+
+    @property
+    def capacity(self) -> int:
+        """How many events may wait in memory."""
+        return self._options.capacity
 
     def stats(self) -> ProducerStats:
         """Return the account as of now."""
-        delivery = self._task.delivery if self._task else None
-        delivered, refused, in_flight = (
-            (delivery.delivered, delivery.refused, delivery.in_flight) if delivery else (0, 0, 0)
-        )
-        account = self._account
+        account, delivery = self._account, self._task.delivery if self._task else None
         return ProducerStats(
             emitted=self._intake.seq,
-            delivered=delivered,
-            dropped=account.dropped + refused,
+            delivered=delivery.delivered if delivery else 0,
+            dropped=account.dropped + (delivery.refused if delivery else 0),
             rejected=account.rejected,
             spooled=0,
-            queued=self._buffer.depth + in_flight,
+            queued=self._buffer.depth + (delivery.in_flight if delivery else 0),
         )
 
     def _reject(self, reason: str, strict: bool) -> EmitResult:  # noqa: FBT001 - emit's own flag, passed on
@@ -286,9 +291,9 @@ class AuditProducer:
     def _overflowing(self, draft: Draft) -> EmitResult:
         """Handle the event that found no room."""
         task = self._task
-        may_wait = self._options.overflow == "block" and not self._closed and task is not None and not task.runs_here
-        if may_wait and self._buffer.offer_within(draft, self._options.block_timeout):
-            if task is not None and task.delivery.parked:
+        may_wait = self._options.overflow == "block" and task is not None and not task.runs_here and not self._closed
+        if task is not None and may_wait and self._buffer.offer_within(draft, self._options.block_timeout):
+            if task.delivery.parked:
                 task.wake()
             return EmitResult("accepted", None, draft.event_id)
         reason = "closed" if self._closed else "queue_full"
@@ -296,4 +301,4 @@ class AuditProducer:
         return EmitResult("dropped", reason, draft.event_id)
 
     def _publish(self) -> None:
-        self._metrics.count(emitted=self._intake.seq, rejected=self._account.rejected, dropped=self._account.dropped)
+        self._metrics.count(emitted=self._intake.seq, rejected=self._account.rejected, dropped=self._account.overflowed)

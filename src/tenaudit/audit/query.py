@@ -12,13 +12,12 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from tenaudit._kernel.error import TenauditError
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from tenaudit.audit.event import SEVERITIES
 
 __all__ = ["MAX_LIMIT", "AuditQuery", "CursorCodec", "CursorPoint", "InvalidCursor", "InvalidQuery"]
 
@@ -92,14 +91,17 @@ class AuditQuery:
             raise InvalidQuery("limit", f"must be 1 to {MAX_LIMIT}")
         if self.order not in ("desc", "asc"):
             raise InvalidQuery("order", "must be desc or asc")
+        for name in ("severity", "min_severity"):
+            if getattr(self, name) not in (None, *SEVERITIES):
+                raise InvalidQuery(name, f"must be one of {', '.join(SEVERITIES)}")
+        if self.outcome not in (None, "success", "denied", "failure"):
+            raise InvalidQuery("outcome", "must be success, denied or failure")
         for name in ("from_", "to"):
-            moment = getattr(self, name)
-            if moment is not None and moment.utcoffset() is None:
-                raise InvalidQuery(name.rstrip("_"), "must carry a time zone")
+            _check_moment(name.rstrip("_"), getattr(self, name))
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str) and field.name != "cursor" and (len(value) > _MAX_TEXT or "\x00" in value):
-                raise InvalidQuery(field.name, f"must be at most {_MAX_TEXT} characters without U+0000")
+            if isinstance(value, str) and field.name != "cursor":
+                _check_text(field.name, value)
 
     @property
     def action_prefix(self) -> str | None:
@@ -109,12 +111,33 @@ class AuditQuery:
     @property
     def fingerprint(self) -> bytes:
         """A hash of tenant, filters and order, that cursors are bound to."""
-        bound = {field.name: str(getattr(self, field.name)) for field in fields(self) if field.name not in _UNBOUND}
-        return hashlib.sha256(json.dumps(bound, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+        bound = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _UNBOUND}
+        # None stays null: a filter that is absent is not one for the text "None".
+        return hashlib.sha256(json.dumps(bound, sort_keys=True, default=str).encode()).digest()
 
     def at(self, cursor: str | None) -> AuditQuery:
         """Return the same query at another place."""
         return replace(self, cursor=cursor)
+
+
+def _check_moment(field: str, moment: datetime | None) -> None:
+    if moment is None:
+        return
+    if moment.utcoffset() is None:
+        raise InvalidQuery(field, "must carry a time zone")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidQuery(field, "must be a time that UTC can tell, in the years 1 to 9999") from None
+
+
+def _check_text(field: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidQuery(field, "must be text without lone surrogates") from None
+    if len(value) > _MAX_TEXT or "\x00" in value:
+        raise InvalidQuery(field, f"must be at most {_MAX_TEXT} characters without U+0000")
 
 
 class CursorPoint(NamedTuple):

@@ -265,6 +265,16 @@ def test_the_route_label_is_a_template_and_never_a_path() -> None:
     assert "/charge/1" not in text
 
 
+def test_health_is_ready_until_the_queue_is_full() -> None:
+    registry = CollectorRegistry()
+    producer = AuditProducer(MemorySink(), service="shop", registry=registry, capacity=1)
+    app, _ = make(registry, producer=producer)
+    assert ask(app, "GET", "/internal/health").json()["audit_queue"] == {"depth": 0, "capacity": 1}
+    producer.emit("a.b", context=context())
+    full = ask(app, "GET", "/internal/health")
+    assert (full.status_code, full.json()["ready"]) == (503, False)
+
+
 def test_metrics_as_json() -> None:
     app, _ = make()
     samples = ask(app, "GET", "/internal/metrics", {"Accept": "application/json"}).json()["samples"]

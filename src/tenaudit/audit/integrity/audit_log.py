@@ -5,6 +5,7 @@ Rules of this file: pure; a backend reads rows and hands them over in log order.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems"]
+__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "seal_link"]
 
 _RUN = 1024
 
@@ -24,6 +25,12 @@ _RUN = 1024
 def event_leaf(record: Mapping[str, Any]) -> bytes:
     """Return the leaf hash of an event's wire form: RFC 9162 section 2.1.1 over RFC 8785 JSON."""
     return leaf_hash(canonical_json(record))
+
+
+def seal_link(previous: bytes, body: str, sealed_at: str) -> bytes:
+    """Return the hash that binds a checkpoint to all before it, so that none can be taken out or dated anew."""
+    data = body.encode("utf-8", "surrogateescape") + b"\x00" + sealed_at.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(previous + hashlib.sha256(data).digest()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ def find_problems(
     sealed: Sequence[SealedRoot],
     strangers: Iterable[UUID | str],
     size: int,
+    frontier: Sequence[bytes] | None = None,
 ) -> Iterator[Problem]:
     """Yield everything that does not fit, in log order.
 
@@ -69,31 +77,58 @@ def find_problems(
         sealed: its checkpoints, by size.
         strangers: event rows that have no place in the log.
         size: the size that the store says the log has.
+        frontier: the hashes that the store keeps for the next append, None when it keeps none.
     """
-    roots = _Roots(sealed)
+    walk = _Walk(tenant_id, sealed, size)
     found = 0
-    expected = 0
-    for leaf in leaves:
-        if leaf.index != expected:
-            found += 1
-            yield Problem(tenant_id, None, "missing", f"the log has no entries from {expected} to {leaf.index - 1}")
-        expected = leaf.index + 1
-        problem = _leaf_problem(tenant_id, leaf)
-        if problem is not None:
-            found += 1
-            yield problem
-        # Past a gap or a broken hash every root is another one, and the gap has been reported.
-        if not found:
-            roots.add(leaf.stored)
-    for event_id in strangers:
+    for problem in walk.through(leaves, strangers):
         found += 1
-        yield Problem(tenant_id, event_id, "inserted", "the event has no place in the log")
-    known_size = max(size, sealed[-1].size if sealed else 0)
-    if expected < known_size:
-        found += 1
-        yield Problem(tenant_id, None, "truncated", f"the log ends at {expected} and had {known_size} entries")
-    if not found and (wrong := roots.first_wrong()) is not None:
-        yield Problem(tenant_id, None, "checkpoint", f"the root of the first {wrong} entries is another one")
+        yield problem
+    # Past a gap or a broken hash every root is another one, and the gap has been reported.
+    if not found:
+        yield from walk.roots.problems(tenant_id, frontier)
+
+
+class _Walk:
+    """One walk along a log, which knows where it is and what it has seen."""
+
+    def __init__(self, tenant_id: UUID | str, sealed: Sequence[SealedRoot], size: int) -> None:
+        self.roots = _Roots(sealed)
+        self._tenant_id = tenant_id
+        self._size = size
+        self._known_size = max(size, sealed[-1].size if sealed else 0)
+        self._expected = 0
+        self._past: LoggedLeaf | None = None
+
+    def through(self, leaves: Iterable[LoggedLeaf], strangers: Iterable[UUID | str]) -> Iterator[Problem]:
+        """Yield what is wrong with the places, the events and the length of the log."""
+        for leaf in leaves:
+            yield from self._step(leaf)
+        for event_id in strangers:
+            yield Problem(self._tenant_id, event_id, "inserted", "the event has no place in the log")
+        if self._past is not None:
+            detail = f"the log's size is {self._size}, and the event lies past it"
+            yield Problem(self._tenant_id, self._past.event_id, "inserted", detail)
+        if self._expected < self._known_size:
+            detail = f"the log ends at {self._expected} and had {self._known_size} entries"
+            yield Problem(self._tenant_id, None, "truncated", detail)
+
+    def _step(self, leaf: LoggedLeaf) -> Iterator[Problem]:
+        for problem in (_place_problem(self._tenant_id, leaf, self._expected), _leaf_problem(self._tenant_id, leaf)):
+            if problem is not None:
+                yield problem
+        self._expected = leaf.index + 1
+        if self._past is None and leaf.index >= self._size:
+            self._past = leaf
+        self.roots.add(leaf.stored)
+
+
+def _place_problem(tenant_id: UUID | str, leaf: LoggedLeaf, expected: int) -> Problem | None:
+    if leaf.index > expected:
+        return Problem(tenant_id, None, "missing", f"the log has no entries from {expected} to {leaf.index - 1}")
+    if leaf.index < expected:
+        return Problem(tenant_id, leaf.event_id, "inserted", f"the log has an entry at {leaf.index}, before its start")
+    return None
 
 
 def _leaf_problem(tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
@@ -121,12 +156,18 @@ class _Roots:
             self._run.clear()
             self._compare()
 
+    def problems(self, tenant_id: UUID | str, frontier: Sequence[bytes] | None) -> Iterator[Problem]:
+        """Yield the first checkpoint whose root is another one, and a frontier that is not the tree's."""
+        self._tree = self._tree.extend(self._run)
+        self._run.clear()
+        self._compare()
+        if self._wrong is not None:
+            yield Problem(tenant_id, None, "checkpoint", f"the root of the first {self._wrong} entries is another one")
+        if frontier is not None and tuple(frontier) != self._tree.hashes:
+            yield Problem(tenant_id, None, "checkpoint", "the log's frontier was altered")
+
     def _compare(self) -> None:
         while self._due and self._due[-1].size <= self._tree.size:
             due = self._due.pop()
             if (due.size != self._tree.size or due.root != self._tree.root()) and self._wrong is None:
                 self._wrong = due.size
-
-    def first_wrong(self) -> int | None:
-        """Return the size of the first checkpoint that does not fit, if any."""
-        return self._wrong

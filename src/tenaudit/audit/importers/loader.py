@@ -1,0 +1,152 @@
+"""Records of one format into a store, in batches: what is refused is told by name, the rest goes on.
+
+Rules of this file: it is given texts and opens nothing; memory holds one batch of events.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tenaudit._kernel.clock import Clock, SystemClock
+from tenaudit.audit.importers.importer import BrokenFile, Refused
+from tenaudit.audit.importers.report import ImportReport, Tally
+from tenaudit.audit.ports import SinkRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.importers.importer import Importer
+    from tenaudit.audit.ports import Store
+
+__all__ = ["Loader"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
+
+
+class _Pending(NamedTuple):
+    """An event that waits for its batch, and where it came from."""
+
+    event: AuditEvent
+    path: str
+    record: int
+
+
+def _ignore(_read: int) -> None:
+    """Tell nobody."""
+
+
+class Loader:
+    """Loads files one after another; loading one again stores nothing again.
+
+    Args:
+        store: where the events go; someone else closes it.
+        importer: the format.
+        tenant_id: whose events they are, when the records do not say.
+        batch: events in one write.
+        clock: what tells that a time lies more than a day ahead, which no event may.
+        on_progress: called with the number of records read after each write.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> from tenaudit.audit.importers import FORMATS
+        >>> from tenaudit.backends.sqlite import SqliteStore
+        >>> async def main():
+        ...     with tempfile.TemporaryDirectory() as folder:
+        ...         async with SqliteStore.open(f"{folder}/audit.db") as store:
+        ...             loader = Loader(store, FORMATS["cloudtrail"])
+        ...             await loader.load("a.json", '{"Records": [{}]}')
+        ...             return (await loader.finish()).refused
+        >>> dict(asyncio.run(main()))
+        {'missing_field': 1}
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        importer: Importer,
+        *,
+        tenant_id: UUID | None = None,
+        batch: int = 500,
+        clock: Clock | None = None,
+        on_progress: Callable[[int], None] = _ignore,
+    ) -> None:
+        if batch < 1:
+            raise ValueError("batch must be at least 1")
+        self._store = store
+        self._importer = importer
+        self._tenant_id = tenant_id
+        self._size = batch
+        self._clock = clock or SystemClock()
+        self._on_progress = on_progress
+        self._pending: list[_Pending] = []
+        self._tally = Tally()
+
+    async def load(self, path: str, text: str) -> None:
+        """Load the records of one file; a file that is broken is refused as a whole.
+
+        Args:
+            path: what reports call it.
+            text: all of it.
+
+        Raises:
+            StoreError: the store failed; what it had is kept, and loading again goes on from there.
+        """
+        try:
+            records = self._importer.records(text)
+        except BrokenFile as refusal:
+            self.refuse(path, refusal)
+            return
+        self._tally.files += 1
+        for index, record in enumerate(records):
+            self._tally.read += 1
+            try:
+                self._pending.append(_Pending(self._event(record), path, index))
+            except Refused as refusal:
+                self._tally.refuse(path, index, refusal)
+            if len(self._pending) >= self._size:
+                await self._write()
+
+    def refuse(self, path: str, refusal: Refused) -> None:
+        """Count a file that could not be read."""
+        self._tally.files += 1
+        self._tally.refuse(path, None, refusal)
+
+    async def finish(self) -> ImportReport:
+        """Write what waits, seal the logs that have grown, and return the account."""
+        await self._write()
+        await self._store.seal()
+        return self._tally.report()
+
+    def _event(self, record: Any) -> AuditEvent:
+        event = self._importer.event(record, self._tenant_id)
+        now = _EPOCH + timedelta(microseconds=self._clock.time_ns() // 1000)
+        if event.occurred_at - now > _AHEAD:
+            raise Refused("time_ahead", "the record's time is more than a day ahead")
+        return event
+
+    async def _write(self) -> None:
+        pending, self._pending = self._pending, []
+        while pending:
+            try:
+                result = await self._store.append([item.event for item in pending])
+            except SinkRejected as rejected:
+                pending = self._without(pending, rejected)
+            else:
+                self._tally.add(result)
+                break
+        self._on_progress(self._tally.read)
+
+    def _without(self, pending: list[_Pending], rejected: SinkRejected) -> list[_Pending]:
+        """Refuse what the store names, and return the rest; a store that names none of them refuses them all."""
+        kept = [item for item in pending if item.event.event_id not in rejected.event_ids]
+        if len(kept) == len(pending):
+            kept = []
+        staying = {id(item) for item in kept}
+        for item in pending:
+            if id(item) not in staying:
+                self._tally.refuse(item.path, item.record, Refused(rejected.reason, "the store refuses the event"))
+        return kept
