@@ -275,6 +275,33 @@ def test_health_is_ready_until_the_queue_is_full() -> None:
     assert (full.status_code, full.json()["ready"]) == (503, False)
 
 
+def test_a_client_that_goes_away_is_counted_as_499() -> None:
+    registry = CollectorRegistry()
+    gate = Gate("shop", registry=registry)
+    reached = asyncio.Event()
+
+    @authenticated()
+    async def slow(_request: Request) -> JSONResponse:
+        reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError("must not be reached")
+
+    app = Starlette(routes=[Route("/slow", slow)])
+    install(app, gate)
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            call = asyncio.create_task(client.get("/slow", headers=IDENTITY))
+            await reached.wait()
+            call.cancel()
+            await asyncio.wait({call})
+
+    asyncio.run(main())
+    labels = {"service": "shop", "method": "GET", "route": "/slow", "status": "499"}
+    assert registry.get_sample_value("http_requests_total", labels) == 1.0
+
+
 def test_metrics_as_json() -> None:
     app, _ = make()
     samples = ask(app, "GET", "/internal/metrics", {"Accept": "application/json"}).json()["samples"]

@@ -72,7 +72,7 @@ class GateMiddleware:
                 if exchange.template is None:
                     _refuse_unguarded(identity, message["status"])
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id), *exchange.rate_headers]
+                message["headers"] = [*message.get("headers", ()), (b"x-trace-id", trace_id), *exchange.rate_headers]
             await send(message)
 
         bound = bind_request(gate, identity)
@@ -86,7 +86,8 @@ class GateMiddleware:
             await send_reply(reply, send, exchange.rate_headers)
         finally:
             unbind_request(bound)
-            gate.settle(scope["method"], exchange.template, status or 500, time.perf_counter() - started)
+            # No status: the client went away before there was one, which servers log as 499.
+            gate.settle(scope["method"], exchange.template, status or 499, time.perf_counter() - started)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await gate.release(exchange.admission)
 
