@@ -56,8 +56,9 @@ def test_a_cursor_of_another_query_is_refused(query, other, point):
     "change",
     [
         {"tenant_id": UUID(int=2)}, {"actor": "None"}, {"action": "a"}, {"resource_type": "a"}, {"resource_id": "a"},
-        {"severity": "warn"}, {"min_severity": "warn"}, {"outcome": "denied"}, {"trace_id": "a"}, {"service": "a"}, {"q": "a"},
-        {"from_": datetime(2026, 1, 1, tzinfo=UTC)}, {"to": datetime(2026, 1, 1, tzinfo=UTC)}, {"order": "asc"},
+        {"severity": "warn"}, {"min_severity": "warn"}, {"outcome": "denied"}, {"trace_id": "a"}, {"service": "a"},
+        {"q": "a"}, {"from_": datetime(2026, 1, 1, tzinfo=UTC)}, {"to": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"order": "asc"},
     ],
 )  # fmt: skip
 def test_every_filter_is_bound(change):

@@ -77,8 +77,10 @@ class Uuid7Source:
     def reset(self) -> None:
         """Forget the last id; a forked child calls this so that it shares no sequence with its parent."""
         self._lock = threading.Lock()
-        self._last_ms = -1
-        self._last = 0
+        # From here every time below 0 ends in `uuid7_int`, which refuses it: -1 directly, and lower ones since
+        # one more than the last id is 0, a carry into the millisecond after -2.
+        self._last_ms = -2
+        self._last = -1
 
     def next(self, unix_ms: int) -> int:
         """Return the next id for a wall time in milliseconds."""
@@ -86,15 +88,20 @@ class Uuid7Source:
             return self.advance(unix_ms)
 
     def advance(self, unix_ms: int) -> int:
-        """Return the next id, for a caller that already holds a lock of its own."""
+        """Return the next id, for a caller that already holds a lock of its own.
+
+        Raises:
+            ValueError: the time does not fit 48 bits; the sequence is as it was before the call.
+        """
         if unix_ms <= self._last_ms:
             following = self._last + 1
-            # Within the low 62 bits one more is simply one more; a carry would run into the variant bits.
+            # Within the low 62 bits one more is simply one more; a carry would run into the variant bits,
+            # so the next millisecond is borrowed instead (RFC 9562 section 6.2, counter rollover).
             if following & _LOW_62:
                 self._last = following
                 return following
             unix_ms = self._last_ms + 1
+        first = uuid7_int(unix_ms, int.from_bytes(self._random_bytes(10), "big") >> 6)
         self._last_ms = unix_ms
-        # The top bit starts clear, so the count has room above it within the millisecond.
-        self._last = uuid7_int(unix_ms, int.from_bytes(self._random_bytes(10), "big") >> 7)
-        return self._last
+        self._last = first
+        return first

@@ -17,7 +17,8 @@ __all__ = ["DeliveryTask", "close_within"]
 
 _log = logging.getLogger("tenaudit.audit")
 
-_CANCEL_SECONDS = 1.0
+_CANCEL_SECONDS = 0.5
+_disowned: list[asyncio.Task[None]] = []
 
 
 class DeliveryTask:
@@ -30,6 +31,11 @@ class DeliveryTask:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._task = self._loop.create_task(delivery.run(), name="tenaudit-audit-delivery")
+
+    def disown(self) -> None:
+        """Leave the task to the parent of this forked process; nothing of what it awaits is closed here."""
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no public way
+        _disowned.append(self._task)
 
     @property
     def runs_here(self) -> bool:
@@ -95,6 +101,7 @@ async def close_within(sink: Sink, seconds: float) -> None:
         await asyncio.wait({closing}, timeout=seconds)
     finally:
         closing.cancel()
+    await asyncio.wait({closing}, timeout=_CANCEL_SECONDS)
     error = closing.result() if closing.done() and not closing.cancelled() else "TimeoutError"
     if error is not None:
         _log.warning("the audit sink did not close", extra={"action": "audit_sink_close_failed", "error": error})

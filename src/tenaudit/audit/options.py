@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from tenaudit._kernel.error import ConfigurationError
 
-__all__ = ["ProducerOptions"]
+__all__ = ["ProducerOptions", "check_wiring"]
+
+_MAX_SERVICE = 128
+
+
+def check_wiring(service: str, spool: object | None) -> None:
+    """Refuse a service name that no event can carry, and a spool.
+
+    Raises:
+        ConfigurationError: as above.
+    """
+    if spool is not None:
+        raise ConfigurationError("a spool is not available in this version")
+    if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
+        raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tenaudit.audit.draft import event_of
 from tenaudit.audit.fork import restart_in_child
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.metrics import ProducerMetrics
-from tenaudit.audit.options import ProducerOptions
+from tenaudit.audit.options import ProducerOptions, check_wiring
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
 from tenaudit.audit.payload import PayloadRefused
 from tenaudit.audit.ports import Sink, SinkRejected
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["AuditProducer"]
 
 _SAMPLE = 64
-_MAX_SERVICE = 128
 _SHORTEST_SINK_CLOSE = 1.0
 
 
@@ -57,8 +56,7 @@ class AuditProducer:
         linger: seconds to wait for a fuller batch.
         close_timeout: seconds that closing may take to deliver what waits.
         spool: where events go that do not fit; none in this version.
-        write_timeout: seconds that one write may take.
-        block_timeout: seconds that `"block"` may wait.
+        write_timeout, block_timeout: seconds that one write may take, and that `"block"` may wait.
         registry: where the metric families live.
         clock: time source of `occurred_at` and the ids.
 
@@ -97,10 +95,7 @@ class AuditProducer:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if spool is not None:
-            raise ConfigurationError("a spool is not available in this version")
-        if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
-            raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
+        check_wiring(service, spool)
         self.service = service
         self._sink = sink
         self._options = ProducerOptions(
@@ -122,8 +117,8 @@ class AuditProducer:
 
     def after_fork(self) -> None:
         """Start with nothing of the parent's; called in a forked child."""
-        # Kept, since asyncio reports a task that is collected before it ended, and the parent still runs it.
-        self._parents_task = self._task
+        if self._task is not None:
+            self._task.disown()
         self._buffer.reset()
         self._intake.reset()
         self._metrics.restart()
@@ -246,7 +241,7 @@ class AuditProducer:
     async def close(self) -> None:
         """Deliver what waits within `close_timeout`, drop and count the rest, close the sink; never hangs.
 
-        It takes at most `close_timeout`, and a second each for a write and a sink that will not end.
+        It takes at most `close_timeout` and two seconds, which only a sink that will not be cancelled needs.
         """
         if self._closed:
             return

@@ -1,1 +1,36 @@
-"""cli."""
+"""The command line: `tenaudit`, one file a command.
+
+Importing this needs the standard library only, so that a missing extra is one line and no traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_PACKAGES = ("click", "rich")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        argv: arguments after the program's name, those of the process by default.
+
+    Returns:
+        What the command says; 2 for bad usage or a failed store, 70 for a fault of ours, 130 after Ctrl-C.
+    """
+    try:
+        from tenaudit.cli.run import run  # noqa: PLC0415 - needs the extra `cli`
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
+            raise
+        sys.stderr.write(f'error: {package} is not installed: pip install "tenaudit[cli]"\n')
+        return 2
+    return run(sys.argv[1:] if argv is None else list(argv))

@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     r'#[^\n]*|"""(?P<long>.*?)"""|"(?P<basic>(?:\\.|[^"\\\n])*)"|\'(?P<literal>[^\'\n]*)\'|(?P<bare>[A-Za-z0-9_-]+)',
     re.DOTALL,
 )
+_KEY_ENDS = re.compile(r"[ \t]*[=.]")
 
 
 def line_of(text: str, path: Sequence[str], nth: int = 1) -> int | None:
@@ -35,16 +36,20 @@ def line_of(text: str, path: Sequence[str], nth: int = 1) -> int | None:
     *outer, last = path
     mentions = _mentions(text)
     for name in outer:
-        if not any(mention == name for mention, _ in mentions):
+        if not any(mention == name and key for mention, _, key in mentions):
             return None
-    lines = (line for mention, line in mentions if mention == last)
+    # A role may be called like a capability: roles and denied names stand as keys, granted names as values.
+    as_key = not outer or (len(outer) == 1 and outer != ["capabilities"])
+    lines = (line for mention, line, key in mentions if mention == last and key is as_key)
     return next((line for count, line in enumerate(lines, 1) if count == nth), None)
 
 
-def _mentions(text: str) -> Iterator[tuple[str, int]]:
+def _mentions(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield each name with its line and whether it is a key."""
     line, seen = 1, 0
     for token in _TOKEN.finditer(text):
         line += text.count("\n", seen, token.start())
         seen = token.start()
         if token.lastgroup is not None:
-            yield token[token.lastgroup], line
+            header = text[text.rfind("\n", 0, seen) + 1 : seen].lstrip(" \t").startswith("[")
+            yield token[token.lastgroup], line, header or _KEY_ENDS.match(text, token.end()) is not None

@@ -116,7 +116,8 @@ def test_a_copy_without_a_size_limit_keeps_the_other_limits():
 
 def test_common_python_values_become_json():
     made = snapshot({
-        "id": uuid.UUID(int=1), "at": datetime(2026, 11, 24, tzinfo=UTC), "sum": Decimal("1.10"), "tags": {"a"}, "p": (1, 2),
+        "id": uuid.UUID(int=1), "at": datetime(2026, 11, 24, tzinfo=UTC), "sum": Decimal("1.10"), "tags": {"a"},
+        "p": (1, 2),
     })[0]  # fmt: skip
     assert made == {
         "id": str(uuid.UUID(int=1)), "at": "2026-11-24T00:00:00Z", "sum": "1.10", "tags": ["a"], "p": [1, 2],

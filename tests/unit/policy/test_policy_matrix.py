@@ -154,6 +154,11 @@ def test_a_broken_file_names_file_and_line(tmp_path, before, after, line, messag
     assert message in str(caught.value)
 
 
+def test_a_role_called_like_a_capability_is_told_apart(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"policy\.toml:5: 'view' is listed twice for view"):
+        load(tmp_path, '[roles]\nFirst = ["view",\n  "edit"]\nview = [ # view\n  "view", "view"]\n')
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

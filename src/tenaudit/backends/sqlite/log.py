@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tenaudit.audit import AppendResult, Problem, VerifyReport
+from tenaudit.audit import AppendResult, Problem, SinkRejected, StoreError, VerifyReport
 from tenaudit.audit.event import wire_time
-from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError, canonical_json
-from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems
-from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, uuid_or_text
+from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
+from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
+from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,10 +29,12 @@ def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
     connection.execute(f"BEGIN {kind}")
     try:
         yield
+        # In here: a commit that fails, as on a full disk, leaves its transaction open.
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 class LogFile:
@@ -48,8 +50,13 @@ class LogFile:
         self._key = key
 
     def append(self, connection: sqlite3.Connection, events: Sequence[AuditEvent]) -> AppendResult:
-        """Insert what is new and append its leaves, all in one transaction."""
-        rows = [SealedRow(event, self._key) for event in events]
+        """Insert what is new and append its leaves, all in one transaction.
+
+        Raises:
+            SinkRejected: events that can never be stored; nothing was written.
+            StoreError: the log was tampered with and cannot grow.
+        """
+        rows = self._sealed_rows(events)
         counts = {"stored": 0, "duplicates": 0, "conflicts": 0}
         with _transaction(connection, "IMMEDIATE"):
             fresh: dict[str, list[SealedRow]] = {}
@@ -63,11 +70,23 @@ class LogFile:
                 self._extend(connection, tenant_id, new)
         return AppendResult(**counts, expired=0)
 
+    def _sealed_rows(self, events: Sequence[AuditEvent]) -> list[SealedRow]:
+        rows: list[SealedRow] = []
+        refused: list[UUID] = []
+        for event in events:
+            try:
+                rows.append(SealedRow(event, self._key))
+            except CanonicalError:
+                refused.append(event.event_id)
+        if refused:
+            raise SinkRejected(refused, "not_canonical")
+        return rows
+
     def _met_again(self, connection: sqlite3.Connection, row: SealedRow) -> str:
         known = connection.execute(self._sql["content_hash"], row.parameters).fetchone()
         if known["content_hash"] == row.parameters["content_hash"]:
             return "duplicates"
-        evidence = {**row.parameters, "record": canonical_json(_evidence(row)).decode(), "seen_at": _now()}
+        evidence = {**row.parameters, "record": evidence_text(row), "seen_at": _now()}
         connection.execute(self._sql["insert_conflict"], evidence)
         return "conflicts"
 
@@ -92,7 +111,7 @@ class LogFile:
 
     def _tree(self, connection: sqlite3.Connection, tenant_id: str) -> CompactRange:
         row = connection.execute(self._sql["read_log"], {"tenant_id": tenant_id}).fetchone()
-        return CompactRange() if row is None else _restored(row)
+        return CompactRange() if row is None else _restored(row, tenant_id)
 
     def seal(self, connection: sqlite3.Connection, tenant_id: UUID | None) -> tuple[Checkpoint, ...]:
         """Write a checkpoint for every log that has grown since its last one."""
@@ -100,17 +119,20 @@ class LogFile:
         with _transaction(connection, "IMMEDIATE"):
             wanted = {"tenant_id": None if tenant_id is None else str(tenant_id)}
             for row in connection.execute(self._sql["grown_logs"], wanted).fetchall():
-                checkpoint = Checkpoint(_origin(row["tenant_id"]), row["size"], _restored(row).root())
+                checkpoint = Checkpoint(_origin(row["tenant_id"]), row["size"], _restored(row, row["tenant_id"]).root())
+                body, sealed_at = checkpoint.body(), _now()
                 connection.execute(
                     self._sql["insert_checkpoint"],
                     {
                         "tenant_id": row["tenant_id"],
                         "size": checkpoint.size,
                         "root": checkpoint.root,
-                        "body": checkpoint.body(),
-                        "sealed_at": _now(),
+                        "body": body,
+                        "sealed_at": sealed_at,
                     },
                 )
+                chain = {"tenant_id": row["tenant_id"], "seals": seal_link(row["seals"], body, sealed_at)}
+                connection.execute(self._sql["write_seals"], chain)
                 sealed.append(checkpoint)
         return tuple(sealed)
 
@@ -118,25 +140,24 @@ class LogFile:
         """Check every leaf, row and checkpoint against one snapshot of the file."""
         events = 0
         problems: list[Problem] = []
-        with _transaction(connection, "DEFERRED"):
+        with _any_text(connection), _transaction(connection, "DEFERRED"):
             every = [row["tenant_id"] for row in connection.execute(self._sql["known_tenants"])]
             tenants = every if tenant_id is None else [str(tenant_id)]
             for tenant in tenants:
-                problems += self._problems(connection, tenant)
-                events += connection.execute(self._sql["count_events"], {"tenant_id": tenant}).fetchone()[0]
+                if _is_text(tenant):
+                    problems += self._problems(connection, tenant)
+                    events += connection.execute(self._sql["count_events"], {"tenant_id": tenant}).fetchone()[0]
+                else:
+                    problems.append(Problem(uuid_or_text(tenant), None, "changed", "a tenant id is no text"))
         return VerifyReport(events, len(tenants), tuple(problems))
 
     def _problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
         whose = {"tenant_id": tenant}
         tenant_id = uuid_or_text(tenant)
         log = connection.execute(self._sql["read_log"], whose).fetchone()
-        sealed = []
-        for row in connection.execute(self._sql["read_checkpoints"], whose):
-            sealed.append(SealedRoot(row["size"], row["root"]))
-            if row["body"] != _body(tenant, row):
-                yield Problem(tenant_id, None, "checkpoint", f"the checkpoint at {row['size']} was altered")
-        if log is not None and sealed and not _fits(log):
-            yield Problem(tenant_id, None, "checkpoint", "the log's frontier was altered")
+        checkpoints = connection.execute(self._sql["read_checkpoints"], whose).fetchall()
+        yield from _seal_problems(tenant, checkpoints, b"" if log is None else log["seals"])
+        yield from self._conflict_problems(connection, tenant)
         yield from find_problems(
             tenant_id,
             (
@@ -148,23 +169,58 @@ class LogFile:
                 )
                 for row in connection.execute(self._sql["walk_log"], whose)
             ),
-            sealed,
+            [SealedRoot(row["size"], row["root"]) for row in checkpoints],
             (uuid_or_text(row["event_id"]) for row in connection.execute(self._sql["strangers"], whose)),
             0 if log is None else log["size"],
+            () if log is None else _hashes(log["frontier"]),
         )
 
+    def _conflict_problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
+        for row in connection.execute(self._sql["read_conflicts"], {"tenant_id": tenant}):
+            if not is_evidence(row, tenant, self._key):
+                detail = "the second content kept of this event was altered"
+                yield Problem(uuid_or_text(tenant), uuid_or_text(row["event_id"]), "changed", detail)
 
-def _restored(row: sqlite3.Row) -> CompactRange:
-    raw: bytes = row["frontier"]
-    return CompactRange(row["size"], tuple(raw[place : place + _HASH] for place in range(0, len(raw), _HASH)))
 
-
-def _fits(row: sqlite3.Row) -> bool:
+@contextmanager
+def _any_text(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read bytes that are no UTF-8 as text that fits nothing, instead of failing on them."""
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
-        _restored(row)
-    except MerkleError:
+        yield
+    finally:
+        connection.text_factory = str
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
         return False
     return True
+
+
+def _hashes(raw: bytes) -> tuple[bytes, ...]:
+    return tuple(raw[place : place + _HASH] for place in range(0, len(raw), _HASH))
+
+
+def _restored(row: sqlite3.Row, tenant_id: str) -> CompactRange:
+    try:
+        return CompactRange(row["size"], _hashes(row["frontier"]))
+    except MerkleError:
+        raise StoreError(f"the log of tenant {tenant_id} is damaged and takes no more; verify the store") from None
+
+
+def _seal_problems(tenant: str, checkpoints: Sequence[sqlite3.Row], seals: bytes) -> Iterator[Problem]:
+    chain = b""
+    altered = False
+    for row in checkpoints:
+        chain = seal_link(chain, row["body"], row["sealed_at"])
+        if row["body"] != _body(tenant, row):
+            altered = True
+            yield Problem(uuid_or_text(tenant), None, "checkpoint", f"the checkpoint at {row['size']} was altered")
+    if chain != seals and not altered:
+        yield Problem(uuid_or_text(tenant), None, "checkpoint", "checkpoints were taken out, put in or dated anew")
 
 
 def _origin(tenant_id: str) -> str:
@@ -176,10 +232,6 @@ def _body(tenant_id: str, row: sqlite3.Row) -> str | None:
         return Checkpoint(_origin(tenant_id), row["size"], row["root"]).body()
     except ValueError:
         return None
-
-
-def _evidence(row: SealedRow) -> dict[str, object]:
-    return {name: value for name, value in row.parameters.items() if name != "content_hash"}
 
 
 def _now() -> str:

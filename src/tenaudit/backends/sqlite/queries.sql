@@ -20,8 +20,8 @@ SELECT content_hash FROM events WHERE tenant_id = :tenant_id AND event_id = :eve
 INSERT INTO conflicts (tenant_id, event_id, content_hash, record, seen_at)
 VALUES (:tenant_id, :event_id, :content_hash, :record, :seen_at) ON CONFLICT DO NOTHING
 
--- read_log: Return size and frontier of a tenant's log.
-SELECT size, frontier FROM logs WHERE tenant_id = :tenant_id
+-- read_log: Return size, frontier and chain of checkpoints of a tenant's log.
+SELECT size, frontier, seals FROM logs WHERE tenant_id = :tenant_id
 
 -- write_log: Set size and frontier of a tenant's log.
 INSERT INTO logs (tenant_id, size, frontier) VALUES (:tenant_id, :size, :frontier)
@@ -31,7 +31,7 @@ ON CONFLICT (tenant_id) DO UPDATE SET size = excluded.size, frontier = excluded.
 INSERT INTO leaves (tenant_id, idx, event_id, leaf_hash) VALUES (:tenant_id, :idx, :event_id, :leaf_hash)
 
 -- grown_logs: List the logs that have grown since their last checkpoint.
-SELECT l.tenant_id, l.size, l.frontier FROM logs AS l
+SELECT l.tenant_id, l.size, l.frontier, l.seals FROM logs AS l
 WHERE l.size > COALESCE((SELECT MAX(c.size) FROM checkpoints AS c WHERE c.tenant_id = l.tenant_id), 0)
   AND (:tenant_id IS NULL OR l.tenant_id = :tenant_id)
 ORDER BY l.tenant_id
@@ -39,12 +39,21 @@ ORDER BY l.tenant_id
 -- insert_checkpoint: Write a checkpoint.
 INSERT INTO checkpoints (tenant_id, size, root, body, sealed_at) VALUES (:tenant_id, :size, :root, :body, :sealed_at)
 
+-- write_seals: Set the chain over a tenant's checkpoints.
+UPDATE logs SET seals = :seals WHERE tenant_id = :tenant_id
+
+-- read_conflicts: Return the second contents that were kept of a tenant.
+SELECT event_id, content_hash, record FROM conflicts WHERE tenant_id = :tenant_id ORDER BY event_id, content_hash
+
 -- read_checkpoints: Return the checkpoints of a tenant by size.
-SELECT size, root, body FROM checkpoints WHERE tenant_id = :tenant_id ORDER BY size
+SELECT size, root, body, sealed_at FROM checkpoints WHERE tenant_id = :tenant_id ORDER BY size
 
 -- known_tenants: List every tenant that any table mentions.
 SELECT tenant_id FROM logs UNION SELECT tenant_id FROM checkpoints UNION SELECT tenant_id FROM leaves
-UNION SELECT tenant_id FROM events ORDER BY tenant_id
+UNION SELECT tenant_id FROM events UNION SELECT tenant_id FROM conflicts ORDER BY tenant_id
+
+-- logged_tenants: List the tenants that have a log.
+SELECT tenant_id FROM logs ORDER BY tenant_id
 
 -- walk_log: Return a tenant's log in order, each leaf with the event row it belongs to, if that is there.
 SELECT l.idx AS leaf_idx, l.event_id AS leaf_event_id, l.leaf_hash AS leaf_hash, e.*

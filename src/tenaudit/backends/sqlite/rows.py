@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenaudit.audit import AuditEvent, StoreError
-from tenaudit.audit.integrity import canonical_json
+from tenaudit.audit.integrity import MAX_SAFE_INTEGER, CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-__all__ = ["SealedRow", "actual_leaf", "content_hash", "event_from_row", "uuid_or_text"]
+__all__ = [
+    "SealedRow",
+    "actual_leaf",
+    "content_hash",
+    "event_from_row",
+    "evidence_text",
+    "is_evidence",
+    "uuid_or_text",
+]
 
 _COLUMNS = (
     "event_id",
@@ -35,6 +44,10 @@ _COLUMNS = (
     "producer_id",
     "seq",
 )
+_INTEGERS = ("schema_version", "seq")
+_TEXTS = tuple(column for column in _COLUMNS if column not in _INTEGERS)
+_REQUIRED = ("actor_type", "action", "outcome", "severity", "service", "schema_version")
+_LONG_DIGITS = re.compile(r"\d{16}")
 _BROKEN = b""
 
 
@@ -44,13 +57,20 @@ def content_hash(key: bytes, leaf: bytes) -> bytes:
 
 
 class SealedRow:
-    """An event ready to be inserted: its parameters and its leaf hash."""
+    """An event ready to be inserted: its parameters and its leaf hash.
+
+    Raises:
+        CanonicalError: the event was not validated and holds what no row can give back as it was.
+    """
 
     __slots__ = ("leaf", "parameters")
 
     def __init__(self, event: AuditEvent, key: bytes) -> None:
-        record = event.record()
-        self.leaf = event_leaf(record)
+        record = _checked_record(event)
+        canonical = canonical_json(record)
+        if b"\\u0000" in canonical and _holds_nul(record):
+            raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
+        self.leaf = leaf_hash(canonical)
         self.parameters: dict[str, Any] = {
             **record,
             "payload": canonical_json(record["payload"]).decode(),
@@ -59,22 +79,62 @@ class SealedRow:
         }
 
 
+def _checked_record(event: AuditEvent) -> dict[str, Any]:
+    """Return the wire form when every column has its own type: SQLite would turn 0 into '0', another leaf."""
+    ids: tuple[object, ...] = (event.event_id, event.tenant_id)
+    try:
+        naive = event.occurred_at.utcoffset() is None
+        record = event.record()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CanonicalError(f"the event has no wire form: {type(error).__name__}") from None
+    wrong = (
+        naive
+        or not all(isinstance(one, UUID) for one in ids)
+        or not isinstance(record["payload"], dict)
+        or any(record[column] is None for column in _REQUIRED)
+        or any(not isinstance(record[column], str | None) for column in _TEXTS)
+        or any(record[column] is not None and type(record[column]) is not int for column in _INTEGERS)
+    )
+    if wrong:
+        raise CanonicalError("a field of the event has a type that it cannot have")
+    return record
+
+
+def _holds_nul(value: Any) -> bool:
+    """Walk JSON values for a real U+0000; the text of an escape is none."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any("\x00" in key or _holds_nul(item) for key, item in value.items())
+    return isinstance(value, list | tuple) and any(_holds_nul(item) for item in value)
+
+
+def _parsed(text: str) -> Any:
+    """Read canonical JSON back: an integer beyond 2**53 - 1 there is a double whose canonical form has no fraction."""
+    return json.loads(text, parse_int=_number) if _LONG_DIGITS.search(text) else json.loads(text)
+
+
+def _number(text: str) -> float:
+    value = int(text)
+    return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else float(text)
+
+
 def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the wire form of a row, None when its JSON is not exactly what was written."""
-    record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
     try:
+        record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
         for column in ("payload", "redactions"):
-            record[column] = json.loads(row[column])
+            record[column] = _parsed(row[column])
             if canonical_json(record[column]).decode() != row[column]:
                 return None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
         return None
     return record
 
 
-def actual_leaf(row: sqlite3.Row, key: bytes) -> bytes:
+def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
-    record = _record(row)  # type: ignore[arg-type]
+    record = _record(row)
     if record is None:
         return _BROKEN
     try:
@@ -82,6 +142,23 @@ def actual_leaf(row: sqlite3.Row, key: bytes) -> bytes:
     except ValueError:
         return _BROKEN
     return leaf if row["content_hash"] == content_hash(key, leaf) else _BROKEN
+
+
+def evidence_text(row: SealedRow) -> str:
+    """Return the JSON kept of an event whose id was taken by another content."""
+    return canonical_json({name: value for name, value in row.parameters.items() if name != "content_hash"}).decode()
+
+
+def is_evidence(row: Mapping[str, Any], tenant_id: str, key: bytes) -> bool:
+    """Tell whether a kept second content is what was written."""
+    try:
+        kept = json.loads(row["record"])
+        whole = canonical_json(kept).decode() == row["record"]
+        known = {**kept, "content_hash": row["content_hash"]}
+        about = (kept["tenant_id"], kept["event_id"]) == (tenant_id, row["event_id"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
+    return whole and about and actual_leaf(known, key) != _BROKEN
 
 
 def event_from_row(row: sqlite3.Row) -> AuditEvent:
@@ -97,8 +174,8 @@ def event_from_row(row: sqlite3.Row) -> AuditEvent:
                 "event_id": UUID(row["event_id"]),
                 "tenant_id": UUID(row["tenant_id"]),
                 "occurred_at": datetime.fromisoformat(row["occurred_at"]),
-                "payload": json.loads(row["payload"]),
-                "redactions": tuple(json.loads(row["redactions"])),
+                "payload": _parsed(row["payload"]),
+                "redactions": tuple(_parsed(row["redactions"])),
             }
         )
     except (ValueError, TypeError, RecursionError) as error:
@@ -106,8 +183,8 @@ def event_from_row(row: sqlite3.Row) -> AuditEvent:
 
 
 def uuid_or_text(text: str) -> UUID | str:
-    """Return the UUID, or the raw text where tampering left none."""
+    """Return the UUID, or the raw text where tampering left none; bytes that are no text are shown escaped."""
     try:
         return UUID(text)
     except ValueError:
-        return text
+        return text.encode("utf-8", "backslashreplace").decode()

@@ -43,11 +43,13 @@ CREATE TABLE leaves (
   UNIQUE (tenant_id, event_id)
 ) STRICT, WITHOUT ROWID;
 
--- The right frontier of each log's Merkle tree: what the next append needs.
+-- The right frontier of each log's Merkle tree, which the next append needs, and the hash chain over its checkpoints,
+-- which shows that none was taken out.
 CREATE TABLE logs (
   tenant_id TEXT PRIMARY KEY,
   size INTEGER NOT NULL,
-  frontier BLOB NOT NULL
+  frontier BLOB NOT NULL,
+  seals BLOB NOT NULL DEFAULT x''
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE checkpoints (

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tenaudit._kernel.sqlfile import load_statements
-from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, SinkRejected, StoreError, VerifyReport
-from tenaudit.audit.integrity import CanonicalError
+from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
 from tenaudit.backends.sqlite.log import LogFile
-from tenaudit.backends.sqlite.rows import event_from_row
+from tenaudit.backends.sqlite.rows import event_from_row, uuid_or_text
 from tenaudit.backends.sqlite.search import search_page
 from tenaudit.backends.sqlite.worker import SqliteWorker
 
@@ -35,7 +34,8 @@ _LARGEST_WRITE = 1000
 class SqliteStore:
     """Keeps events, their log and its checkpoints in one SQLite file.
 
-    Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise.
+    Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise. A
+    process that forks does best to open it after forking; a child opens the file anew at its first use.
 
     Example:
         >>> import asyncio, tempfile
@@ -52,8 +52,8 @@ class SqliteStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._sql = load_statements(_PACKAGE, "queries.sql")
-        self._writer = SqliteWorker(self._path, "tenaudit-sqlite-writer")
-        self._reader = SqliteWorker(self._path, "tenaudit-sqlite-reader")
+        self._writer = SqliteWorker(self._path, "tenaudit-sqlite-writer", self._inspect)
+        self._reader = SqliteWorker(self._path, "tenaudit-sqlite-reader", self._inspect)
         self._opening = asyncio.Lock()
         self._log: LogFile | None = None
         self._codec = CursorCodec(bytes(32))
@@ -71,7 +71,11 @@ class SqliteStore:
         return self.__aenter__().__await__()
 
     async def __aenter__(self) -> Self:
-        await self._opened()
+        try:
+            await self._opened()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
@@ -83,17 +87,15 @@ class SqliteStore:
         """Store each event once and give it its place in the tenant's log, in one transaction a thousand events.
 
         Raises:
-            SinkRejected: an event has no canonical JSON and can never be stored; nothing was written.
+            SinkRejected: events that have no canonical JSON, or hold U+0000, can never be stored; nothing was written
+                of the thousand at hand.
             StoreError: SQLite failed; nothing was written of the thousand at hand.
         """
         log = await self._opened()
         total = AppendResult(0, 0, 0, 0)
         for start in range(0, len(events), _LARGEST_WRITE):
             part = events[start : start + _LARGEST_WRITE]
-            try:
-                result = await self._writer.run(log.append, part)
-            except CanonicalError:
-                raise SinkRejected([e.event_id for e in part if not _canonical(e)], "not_canonical") from None
+            result = await self._writer.run(log.append, part)
             total = AppendResult(*(a + b for a, b in zip(total, result, strict=True)))
         return total
 
@@ -120,13 +122,26 @@ class SqliteStore:
         counted = await self._reader.run(lambda c: c.execute(self._sql["count_events"], whose).fetchone())
         return int(counted[0])
 
+    async def tenants(self) -> tuple[UUID, ...]:
+        """Return every tenant that has a log, in order; one whose id was tampered with is left to `verify`."""
+        await self._opened()
+        rows = await self._reader.run(lambda c: c.execute(self._sql["logged_tenants"]).fetchall())
+        named = (uuid_or_text(row["tenant_id"]) for row in rows)
+        return tuple(tenant for tenant in named if not isinstance(tenant, str))
+
     async def seal(self, tenant_id: UUID | None = None) -> tuple[Checkpoint, ...]:
         """Write a checkpoint for each tenant whose log has grown, and return the new ones."""
         log = await self._opened()
         return await self._writer.run(log.seal, tenant_id)
 
     async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
-        """Recompute every leaf and every root from one snapshot of the file."""
+        """Recompute every leaf, every root and every checkpoint from one snapshot of the file.
+
+        Whoever can write the file can also read its keys and recompute everything in it, so some things only
+        checkpoints that are kept or signed elsewhere can show: events, leaves and log cut off together behind the
+        last checkpoint (or all of a tenant's rows in all tables), and a history rewritten whole. Not covered at all:
+        the time at which a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        """
         log = await self._opened()
         return await self._reader.run(log.verify, tenant_id)
 
@@ -145,17 +160,18 @@ class SqliteStore:
         return self._log
 
     def _prepare(self, connection: sqlite3.Connection) -> tuple[bytes, bytes]:
-        """Make the schema in a new file, check it in an old one, and return the file's two secrets."""
+        """Make the schema in a new file, and return the file's two secrets."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0] == 0:
+            if _is_empty(connection):
                 self._create(connection)
-            self._check(connection)
+            self._inspect(connection)
             keys = [self._secret(connection, name) for name in ("cursor_key", "content_key")]
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
         return keys[0], keys[1]
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -167,8 +183,11 @@ class SqliteStore:
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _inspect(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file that is another application's or another version's, before anything in it is touched."""
         if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+            if _is_empty(connection):
+                return
             raise StoreError(f"{self._path}: is a database, but no tenaudit store; name another file")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found != _VERSION:
@@ -179,11 +198,5 @@ class SqliteStore:
         return bytes(connection.execute(self._sql["read_meta"], {"name": name}).fetchone()["value"])
 
 
-def _canonical(event: AuditEvent) -> bool:
-    from tenaudit.audit.integrity.audit_log import event_leaf  # noqa: PLC0415 - only after a refusal
-
-    try:
-        event_leaf(event.record())
-    except CanonicalError:
-        return False
-    return True
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0] == 0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -17,12 +19,13 @@ __all__ = ["SqliteWorker"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_BUSY_SECONDS = 5.0
+_RETRY_SECONDS = 0.01
 # The start-up of a file: WAL so that readers never wait, FULL so that a commit survives power loss, and
 # NORMAL's gain is not worth an audit event.
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA busy_timeout = 5000",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
 )
@@ -31,14 +34,24 @@ _PRAGMAS = (
 class SqliteWorker:
     """Runs functions with its connection, one after another.
 
+    A forked child gets a thread and a connection of its own at its first use: SQLite's may not cross a fork.
+
     Args:
         path: the database file.
         name: name of the thread.
+        inspect: looks at a file before anything in it is changed, and raises when it is not the right one.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, inspect: Callable[[sqlite3.Connection], None]) -> None:
         self._path = path
-        self._pool = ThreadPoolExecutor(1, name)
+        self._name = name
+        self._inspect = inspect
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._pool = ThreadPoolExecutor(1, self._name)
         self._connection: sqlite3.Connection | None = None
 
     async def run(
@@ -49,6 +62,12 @@ class SqliteWorker:
         Raises:
             StoreError: SQLite failed; the message names the file and what SQLite said.
         """
+        if self._closed:
+            raise StoreError(f"{self._path}: the store is closed")
+        if self._pid != os.getpid():
+            # Kept and never closed: closing the parent's connection here could take the file from under it.
+            self._parents = (self._pool, self._connection)
+            self._begin()
 
         def job() -> _T:
             try:
@@ -56,20 +75,18 @@ class SqliteWorker:
             except sqlite3.Error as error:
                 raise StoreError(f"{self._path}: {error}") from error
 
-        try:
-            future = asyncio.get_running_loop().run_in_executor(self._pool, job)
-        except RuntimeError as error:
-            raise StoreError(f"{self._path}: the store is closed") from error
-        return await future
+        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, isolation_level=None)
+            if not self._path.parent.is_dir():
+                raise StoreError(f"{self._path}: its folder does not exist")
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=_BUSY_SECONDS)
             try:
                 connection.row_factory = sqlite3.Row
-                for pragma in _PRAGMAS:
-                    connection.execute(pragma)
-            except sqlite3.Error:
+                self._inspect(connection)
+                _set_up(connection)
+            except BaseException:
                 connection.close()
                 raise
             self._connection = connection
@@ -77,6 +94,9 @@ class SqliteWorker:
 
     async def close(self) -> None:
         """Close the connection and end the thread, after the work that is already queued."""
+        if self._closed:
+            return
+        self._closed = True
 
         def job() -> None:
             if self._connection is not None:
@@ -84,7 +104,22 @@ class SqliteWorker:
                 self._connection = None
 
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, job)
-        except RuntimeError:  # closed already
+            if self._pid == os.getpid():
+                await asyncio.get_running_loop().run_in_executor(self._pool, job)
+        finally:
+            self._pool.shutdown(wait=False)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            # Going over to WAL does not wait for another process that is just doing the same.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
             return
-        self._pool.shutdown(wait=False)

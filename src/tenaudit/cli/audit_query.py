@@ -1,0 +1,121 @@
+"""`tenaudit audit query`: events of a store, by the filters of `GET /audit/events`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from tenaudit.audit import InvalidCursor, Page, event_view, query_from_parameters
+from tenaudit.audit.event import wire_time
+from tenaudit.cli.output import json_option, write_json, write_table
+from tenaudit.cli.store_url import open_store, store_option
+from tenaudit.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tenaudit.audit import AuditEvent, Store
+
+__all__ = ["query"]
+
+# An empty store has nobody to ask for; the filters are checked all the same.
+_NO_TENANT = UUID(int=0)
+_HEADINGS = ("time", "actor", "action", "resource", "outcome", "severity", "event")
+# The values stay text here: one parser reads them, for this command and for HTTP alike.
+_FILTERS = {
+    "actor": "Id of the actor.",
+    "action": "Name of the action, or a prefix such as 'iam.*'.",
+    "resource_type": "Type of the resource.",
+    "resource_id": "Id of the resource.",
+    "severity": "info, warn, error or security.",
+    "min_severity": "This severity or a graver one.",
+    "outcome": "success, denied or failure.",
+    "trace_id": "Trace id, 32 hex digits.",
+    "service": "Name of the service.",
+    "from": "Earliest time, such as 2026-11-24T06:00:00Z.",
+    "to": "Time before which the events are.",
+    "q": "Text that the payload holds.",
+    "limit": "Most events to return, 1 to 500; 50 by default.",
+    "cursor": "Where to go on: next_cursor or prev_cursor of an earlier answer.",
+    "order": "desc (newest first, the default) or asc.",
+}
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, text in reversed(_FILTERS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=text)(command)
+    return command
+
+
+@click.command(
+    short_help="Show stored events by actor, action, outcome, time and more.",
+    epilog="Exit codes: 0 answered, also when nothing fits; 2 bad usage or a store that cannot be used.",
+)
+@store_option
+@click.option("--tenant", type=click.UUID, help="Whose events; by default those of every tenant in the store.")
+@_filters
+@json_option
+@click.pass_context
+def query(ctx: click.Context, /, store_url: str, tenant: UUID | None, as_json: bool, **filters: str | None) -> int:  # noqa: FBT001 - click's call
+    """Show stored events, newest first, with every field as it is stored.
+
+    Over several tenants the answer is cut at --limit and has no cursors: to page, name one with --tenant.
+
+    With --json: {"events": [...], "next_cursor", "prev_cursor"}.
+    """
+    parameters = [(name, value) for name, value in filters.items() if value is not None]
+    try:
+        page = asyncio.run(_search(store_url, tenant, parameters))
+    except ApiError as error:
+        wrong = "; ".join(f"--{item['field'].replace('_', '-')} {item['message']}" for item in error.errors)
+        raise click.UsageError(wrong or error.message, ctx) from None
+    except InvalidCursor:
+        raise click.UsageError("--cursor was altered, or is of another tenant, filter or order", ctx) from None
+    if as_json:
+        events = [event_view(event, None, may_unredact=True) for event in page.events]
+        write_json({"events": events, "next_cursor": page.next_cursor, "prev_cursor": page.prev_cursor})
+    else:
+        _print(page)
+    return 0
+
+
+async def _search(store_url: str, tenant: UUID | None, parameters: Sequence[tuple[str, str]]) -> Page:
+    async with open_store(store_url, must_exist=True) as store:
+        tenants = (tenant,) if tenant is not None else await store.tenants()
+        if len(tenants) == 1:
+            return await store.search(query_from_parameters(tenants[0], parameters))
+        return await _search_all(store, tenants, parameters)
+
+
+async def _search_all(store: Store, tenants: Sequence[UUID], parameters: Sequence[tuple[str, str]]) -> Page:
+    """Merge the first pages of all tenants; memory holds two pages, however many tenants there are."""
+    queries = [query_from_parameters(tenant, parameters) for tenant in tenants or (_NO_TENANT,)]
+    if queries[0].cursor is not None:
+        raise click.UsageError("--cursor needs --tenant when the store has several tenants")
+    newest_first, limit = queries[0].order == "desc", queries[0].limit
+    events: list[AuditEvent] = []
+    more = False
+    for wanted in queries:
+        page = await store.search(wanted)
+        events = sorted((*events, *page.events), key=lambda event: event.event_id, reverse=newest_first)
+        more = more or page.next_cursor is not None or len(events) > limit
+        del events[limit:]
+    if more:
+        sys.stderr.write("there are more events; name a tenant with --tenant to page through its own\n")
+    return Page(tuple(events), None, None)
+
+
+def _print(page: Page) -> None:
+    write_table(_HEADINGS, (_row(event) for event in page.events))
+    if page.next_cursor is not None:
+        sys.stderr.write(f"there are more events; go on with --cursor {page.next_cursor}\n")
+
+
+def _row(event: AuditEvent) -> tuple[str | None, ...]:
+    resource = " ".join(part for part in (event.resource_type, event.resource_id) if part)
+    time = wire_time(event.occurred_at)
+    return time, event.actor_id, event.action, resource, event.outcome, event.severity, str(event.event_id)

@@ -1,0 +1,107 @@
+"""`tenaudit import`: existing audit logs into a store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tenaudit._kernel.clock import Clock, SystemClock
+from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.importers import FORMATS, BrokenFile, ImportReport, Loader
+from tenaudit.cli.import_files import FoundFiles, find_files, read_text
+from tenaudit.cli.output import json_option, write_json, write_line
+from tenaudit.cli.progress import ImportProgress, import_progress
+from tenaudit.cli.store_url import open_store, store_option
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from tenaudit.audit import Store
+
+__all__ = ["import_"]
+
+_NAMED = 20
+
+
+@click.command(
+    "import",
+    epilog="Exit codes: 0 everything is in the store; 1 something was refused or conflicts, and the rest is in the "
+    "store; 2 bad usage, an unreadable path or a store that cannot be used; 130 interrupted.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    required=True,
+    metavar=f"[{'|'.join(sorted(FORMATS))}]",
+    help='cloudtrail: files as AWS CloudTrail delivers them, {"Records": [...]}.',
+)
+@store_option
+@click.option("--tenant", type=click.UUID, help="Whose events they are; by default a UUIDv5 of each record's account.")
+@json_option
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool, paths: tuple[Path, ...]) -> int:  # noqa: FBT001 - click's call
+    """Load existing audit logs into a store.
+
+    PATH is a file, plain or gzip, or a folder, of which all .json and .gz files are read. Importing the same
+    files again stores nothing twice, so an interrupted import goes on when it is run again. A broken file or
+    record is refused by name, and the rest goes on. The store is made when it is not there.
+    """
+    if format_name not in FORMATS:
+        raise ConfigurationError(f"there is no format {format_name}; known are {', '.join(sorted(FORMATS))}")
+    found = find_files(paths)
+    if not found.files and not found.broken:
+        raise ConfigurationError("there is no .json or .gz file in the paths; name files or their folder")
+    clock = SystemClock()
+    started = clock.monotonic()
+    report = asyncio.run(_load(found, format_name, store_url, tenant, clock))
+    seconds = round(clock.monotonic() - started, 3)
+    if as_json:
+        write_json({**report.to_json(), "skipped": found.skipped, "seconds": seconds})
+    else:
+        _print(report, found.skipped, seconds)
+    return 0 if report.complete else 1
+
+
+async def _load(found: FoundFiles, name: str, store_url: str, tenant: UUID | None, clock: Clock) -> ImportReport:
+    async with open_store(store_url, must_exist=False) as store:
+        with import_progress(len(found.files), clock) as progress:
+            return await _load_all(found, name, store, tenant, progress)
+
+
+async def _load_all(
+    found: FoundFiles, name: str, store: Store, tenant: UUID | None, progress: ImportProgress
+) -> ImportReport:
+    done = 0
+    loader = Loader(store, FORMATS[name], tenant_id=tenant, on_progress=lambda read: progress(files=done, records=read))
+    for path, why in found.broken:
+        loader.refuse(str(path), BrokenFile("unreadable", why))
+    for path in found.files:
+        try:
+            text = read_text(path)
+        except BrokenFile as refusal:
+            loader.refuse(str(path), refusal)
+        else:
+            await loader.load(str(path), text)
+        done += 1
+    return await loader.finish()
+
+
+def _print(report: ImportReport, skipped: int, seconds: float) -> None:
+    write_line(f"files       {report.files}" + (f" ({skipped} others skipped)" if skipped else ""))
+    write_line(f"read        {report.read}")
+    write_line(f"stored      {report.stored}")
+    write_line(f"duplicates  {report.duplicates}")
+    write_line(f"conflicts   {report.conflicts}")
+    write_line(f"refused     {sum(report.refused.values())}")
+    for reason, count in report.refused.items():
+        write_line(f"  {reason}  {count}")
+    for problem in report.problems[:_NAMED]:
+        where = "" if problem.record is None else f" record {problem.record}"
+        write_line(f"{problem.path}{where}: {problem.reason}: {problem.detail}")
+    hidden = sum(report.refused.values()) - len(report.problems[:_NAMED])
+    if hidden > 0:
+        write_line(f"and {hidden} more; --json names up to 100")
+    write_line(f"seconds     {seconds}")

@@ -1,0 +1,9 @@
+"""Suites that prove a sink or a store: subclass one in a test module, say how to open yours, and run pytest."""
+
+from __future__ import annotations
+
+from tenaudit.testing.conformance.events import an_event
+from tenaudit.testing.conformance.sink import SinkConformance
+from tenaudit.testing.conformance.store import StoreConformance
+
+__all__ = ["SinkConformance", "StoreConformance", "an_event"]
