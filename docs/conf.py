@@ -30,7 +30,7 @@ _CODE = re.compile(r"(?<![`:])`([^`]+)`(?!`)")
 
 
 def _as_rst(_app: Any, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
-    """Write code as RST does; show of a package's docstring its first sentence, the rest is for readers of the source."""
+    """Write code as RST does; of a package show the first sentence, the rest is for readers of the source."""
     if what == "module":
         del lines[1:]
     # In one piece, since code may go over the end of a line.

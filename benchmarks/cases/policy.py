@@ -28,7 +28,7 @@ from benchmarks.rounds import Contender, measure
 from benchmarks.sample_request import CAPABILITY, CONTEXT, ROLE
 from tenaudit.errors import ApiError
 from tenaudit.policy import PolicyGuard, PolicyMatrix, ensure_capability
-from tenaudit.policy.guard import bind_guard, unbind_guard
+from tenaudit.policy.guard import BOUND_GUARD
 from tenaudit.security import SecurityContext
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def _ignore(_line: str) -> None:
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    token = bind_guard(PolicyGuard(registry=CollectorRegistry()))
+    token = BOUND_GUARD.set(PolicyGuard(registry=CollectorRegistry()))
     try:
         yield
     finally:
-        unbind_guard(token)
+        BOUND_GUARD.reset(token)
 
 
 def _peers(cells: Sequence[_Cell]) -> list[Peer]:

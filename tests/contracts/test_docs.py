@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -38,7 +38,22 @@ def test_every_python_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypat
     for block in blocks(page):
         if block.language == "python" and block.mark != "no-run":
             # As many lines before it as in the page, so that a traceback names the page's own line.
-            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)  # noqa: S102
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), namespace)
+
+
+def test_the_sink_that_the_guide_proves_passes_its_suite(tmp_path: Path) -> None:
+    page = DOCS / "howto" / "write-a-sink.md"
+    namespace: dict[str, Any] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, str(page), "exec"), namespace)
+    suite = namespace["TestMySink"]()
+    cases = [name for name in dir(suite) if name.startswith("test_")]
+    assert cases
+    for case in cases:
+        folder = tmp_path / case
+        folder.mkdir()
+        getattr(suite, case)(folder)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))

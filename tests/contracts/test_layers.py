@@ -17,9 +17,7 @@ ROOT = Path(__file__).parents[2]
 def lint(tree: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
-    return subprocess.run(
-        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture

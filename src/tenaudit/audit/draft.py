@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from tenaudit.audit.event import AuditEvent, Outcome, Severity
@@ -28,8 +28,8 @@ class Draft(NamedTuple):
     occurred_us: int
     seq: int
     action: str
-    outcome: Outcome
-    severity: Severity
+    outcome: str
+    severity: str
     resource_type: str | None
     resource_id: str | None
     payload: dict[str, Any]
@@ -54,8 +54,8 @@ def event_of(draft: Draft, service: str, producer_id: str) -> AuditEvent:
         action=draft.action,
         resource_type=draft.resource_type,
         resource_id=draft.resource_id,
-        outcome=draft.outcome,
-        severity=draft.severity,
+        outcome=cast("Outcome", draft.outcome),
+        severity=cast("Severity", draft.severity),
         service=service,
         trace_id=context.trace.trace_id,
         schema_version=1,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.ids import Uuid7Source
 from tenaudit.audit.draft import Draft
-from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, Outcome, Severity, normal_severity
+from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, normal_severity
 from tenaudit.audit.payload import PayloadRefused, check_text, snapshot
 from tenaudit.security import SecurityContext
 
@@ -87,8 +87,8 @@ class Intake:
                 now_ns // 1_000,
                 seq,
                 action,
-                cast("Outcome", outcome),
-                cast("Severity", severity),
+                outcome,
+                severity,
                 resource_type,
                 resource_id,
                 copied,

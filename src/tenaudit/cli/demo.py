@@ -32,7 +32,7 @@ _SEAL_SECONDS = 10.0
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the gateway on 127.0.0.1; 0 is free.")
 def demo(*, as_json: bool, serve: bool, port: int) -> None:
-    r"""Start a gateway, two services and the audit service, drive traffic through them and judge the result.
+    """Start a gateway, two services and the audit service, drive traffic through them and judge the result.
 
     Everything is embedded: SQLite, in-memory limits, HTTP on free loopback ports. Nothing is left behind.
 
@@ -41,7 +41,7 @@ def demo(*, as_json: bool, serve: bool, port: int) -> None:
       0  every expectation held
       1  an expectation did not hold
       2  bad usage, a port in use, or a missing extra
-    """
+    """  # noqa: D301 - click wants the backspace itself, before a paragraph that it must not rewrap
     if serve:
         asyncio.run(_serve(port))
         return

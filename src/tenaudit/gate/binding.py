@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tenaudit.policy.guard import bind_guard, unbind_guard
-from tenaudit.security.context import push_context, reset_context
+from tenaudit.policy.guard import BOUND_GUARD
+from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -23,12 +23,12 @@ _Bound = tuple["Token[PolicyGuard]", "Token[SecurityContext] | None"]
 def bind_request(gate: Gate, identity: Identity) -> _Bound:
     """Bind guard and context, if there is one, to the running task; undo with `unbind_request`."""
     context = identity.context
-    return bind_guard(gate.policy), None if context is None else push_context(context)
+    return BOUND_GUARD.set(gate.policy), None if context is None else BOUND_CONTEXT.set(context)
 
 
 def unbind_request(bound: _Bound) -> None:
     """Undo a `bind_request` of the same task."""
     guard, context = bound
     if context is not None:
-        reset_context(context)
-    unbind_guard(guard)
+        BOUND_CONTEXT.reset(context)
+    BOUND_GUARD.reset(guard)

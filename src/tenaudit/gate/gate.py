@@ -148,20 +148,28 @@ class Gate:
             ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order.
         """
         if not self.is_limited or identity.context is None:
-            return self.admit_unlimited(identity, rule)
+            return Admission(identity, None, self.ensure(identity, rule))
         rate = await self._limit(identity.context)
-        return self.admit_unlimited(identity, rule)._replace(rate=rate)
+        try:
+            return Admission(identity, rate, self.ensure(identity, rule))
+        except ApiError as denial:
+            # A request that goes no further holds no slot; its answer says where the client stands all the same.
+            await self.release(Admission(identity, rate, None))
+            denial.headers = (*denial.headers, *rate_limit_headers(rate))
+            raise
 
-    def admit_unlimited(self, identity: Identity, rule: RouteRule) -> Admission:
-        """Do what `admit` does where no limit applies, which takes no waiting."""
+    def ensure(self, identity: Identity, rule: RouteRule) -> Decision | None:
+        """Check identity and capability alone, which takes no waiting: all of `admit` where no limit applies.
+
+        Raises:
+            ApiError: 401 or 400 for the identity, 403 for the capability.
+        """
         context = identity.context
         if context is None:
             if rule.is_public:
-                return Admission(identity, None, None)
+                return None
             raise identity.refusal or ApiError.unauthorized()
-        if rule.capability is None:
-            return Admission(identity, None, None)
-        return Admission(identity, None, self.policy.check(context, rule.capability))
+        return None if rule.capability is None else self.policy.check(context, rule.capability)
 
     def settle(self, method: str, template: str | None, status: int, seconds: float) -> None:
         """Count how a request ended; *template* is the route's, None when no route matched."""
@@ -171,8 +179,8 @@ class Gate:
         """Give the slots of concurrency rules back once the request has ended."""
         if admission.rate is not None and admission.identity.context is not None:
             held = [rule for rule in admission.rate.charged if rule.algorithm == "concurrency"]
-            key = _partition(admission.identity.context)
-            await self._limiter.refund(key, *held, at=admission.rate.at)
+            if held:
+                await self._limiter.refund(_partition(admission.identity.context), *held, at=admission.rate.at)
 
     def reply(self, error: ApiError, trace: TraceContext, *, accept: str = "") -> Reply:
         """Turn an error into the bytes of its answer, and count it."""

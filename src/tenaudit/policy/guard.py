@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from tenaudit._kernel.clock import SystemClock
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tenaudit._kernel.clock import Clock
     from tenaudit.security.context import SecurityContext
 
-__all__ = ["Disclosure", "PolicyGuard", "bind_guard", "ensure_capability", "unbind_guard"]
+__all__ = ["BOUND_GUARD", "Disclosure", "PolicyGuard", "ensure_capability"]
 
 Disclosure = Literal["none", "capability", "roles"]
 _log = logging.getLogger("tenaudit.policy")
@@ -183,17 +183,8 @@ def _failed(message: str, action: str, ctx: SecurityContext) -> None:
 
 
 _default_guard: PolicyGuard | None = None
-_bound: ContextVar[PolicyGuard] = ContextVar("tenaudit_policy_guard")
-
-
-def bind_guard(guard: PolicyGuard) -> Token[PolicyGuard]:
-    """Make *guard* the one that `ensure_capability` asks in this task; undo with `unbind_guard`."""
-    return _bound.set(guard)
-
-
-def unbind_guard(token: Token[PolicyGuard]) -> None:
-    """Undo a `bind_guard`."""
-    _bound.reset(token)
+# The guard that `ensure_capability` asks in this task; the gate sets and resets it on every request.
+BOUND_GUARD: ContextVar[PolicyGuard] = ContextVar("tenaudit_policy_guard")
 
 
 def ensure_capability(
@@ -210,7 +201,7 @@ def ensure_capability(
     Raises:
         ApiError: 403 `missing_role`.
     """
-    guard = _bound.get(None) or _default()
+    guard = BOUND_GUARD.get(None) or _default()
     return guard.check(ctx, capability, resource, engine)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import TenauditError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 __all__ = [
+    "BOUND_CONTEXT",
     "Actor",
     "NoContextError",
     "SecurityContext",
@@ -20,8 +21,6 @@ __all__ = [
     "bind_context",
     "context_or_none",
     "current_context",
-    "push_context",
-    "reset_context",
 ]
 
 
@@ -52,7 +51,7 @@ class TraceContext:
     tracestate: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class SecurityContext:
     """The verified identity of one request; every decision and every audit event starts from it.
 
@@ -69,13 +68,47 @@ class SecurityContext:
     actor: Actor
     roles: frozenset[str]
     trace: TraceContext
-    auth_method: str = "header"
-    session_id: str | None = None
-    client_ip: str | None = None
-    user_agent: str | None = None
+    auth_method: str
+    session_id: str | None
+    client_ip: str | None
+    user_agent: str | None
+
+    def __init__(
+        self,
+        tenant_id: UUID,
+        actor: Actor,
+        roles: frozenset[str],
+        trace: TraceContext,
+        auth_method: str = "header",
+        session_id: str | None = None,
+        client_ip: str | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        # One is made for each request: the slots' own setters cost half of what a frozen dataclass does.
+        _set_tenant_id(self, tenant_id)
+        _set_actor(self, actor)
+        _set_roles(self, roles)
+        _set_trace(self, trace)
+        _set_auth_method(self, auth_method)
+        _set_session_id(self, session_id)
+        _set_client_ip(self, client_ip)
+        _set_user_agent(self, user_agent)
 
 
-_bound: ContextVar[SecurityContext] = ContextVar("tenaudit_security_context")
+(
+    _set_tenant_id,
+    _set_actor,
+    _set_roles,
+    _set_trace,
+    _set_auth_method,
+    _set_session_id,
+    _set_client_ip,
+    _set_user_agent,
+) = (getattr(SecurityContext, field.name).__set__ for field in fields(SecurityContext))
+
+
+# For the gate, which sets and resets it on every request; everyone else uses the functions below.
+BOUND_CONTEXT: ContextVar[SecurityContext] = ContextVar("tenaudit_security_context")
 
 
 def current_context() -> SecurityContext:
@@ -85,24 +118,14 @@ def current_context() -> SecurityContext:
         NoContextError: none is bound; there is never a default tenant.
     """
     try:
-        return _bound.get()
+        return BOUND_CONTEXT.get()
     except LookupError:
         raise NoContextError from None
 
 
 def context_or_none() -> SecurityContext | None:
     """Return the bound context, or None outside a request."""
-    return _bound.get(None)
-
-
-def push_context(ctx: SecurityContext) -> Token[SecurityContext]:
-    """Bind *ctx* until `reset_context`; for adapters, where a with block would cost an object a request."""
-    return _bound.set(ctx)
-
-
-def reset_context(token: Token[SecurityContext]) -> None:
-    """Undo a `push_context` of the same task."""
-    _bound.reset(token)
+    return BOUND_CONTEXT.get(None)
 
 
 class bind_context:  # noqa: N801 - reads as a verb in a with statement
@@ -123,12 +146,12 @@ class bind_context:  # noqa: N801 - reads as a verb in a with statement
     def __enter__(self) -> SecurityContext:
         if self._token is not None:
             raise RuntimeError("this bind_context is already open; make a new one to nest")
-        self._token = _bound.set(self._ctx)
+        self._token = BOUND_CONTEXT.set(self._ctx)
         return self._ctx
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            _bound.reset(self._token)
+            BOUND_CONTEXT.reset(self._token)
             self._token = None

@@ -14,7 +14,7 @@ from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor, SecurityContext, TraceContext
 from tenaudit.security.forms import ACTOR_TYPES, CANONICAL_UUID, CONTROL, TOKEN
 from tenaudit.security.settings import SecuritySettings
-from tenaudit.security.trace import read_trace
+from tenaudit.security.trace import parse_traceparent, read_trace
 
 __all__ = ["HEADERS_READ", "IDENTITY_HEADERS", "extract_context", "extract_trace"]
 
@@ -64,7 +64,10 @@ def extract_context(
     """
     if settings is None:
         settings = _DEFAULTS
-    found = _collect(headers.items() if isinstance(headers, Mapping) else headers)
+    if type(headers) is list:  # told apart first: asking an abstract class costs as much as reading two headers
+        found = _collect(headers)
+    else:
+        found = _collect(headers.items() if isinstance(headers, Mapping) else headers)
     key = (*map(found.get, _IDENTIFYING),)
     identity = settings.memo.get(key)
     if identity is None:
@@ -207,11 +210,13 @@ def _roles(found: _Found, settings: SecuritySettings) -> tuple[frozenset[str], i
 
 
 def _trace(found: _Found, settings: SecuritySettings) -> TraceContext:
+    parent = found.get("traceparent")
+    if parent is not None and parent is not _Header.REPEATED and "tracestate" not in found:
+        continued = parse_traceparent(parent.strip(" \t"))
+        if continued is not None:
+            return continued
     return read_trace(
-        _only(found.get("traceparent")),
-        _only(found.get("tracestate")),
-        _only(found.get("x-trace-id")),
-        settings.random_bytes,
+        _only(parent), _only(found.get("tracestate")), _only(found.get("x-trace-id")), settings.random_bytes
     )
 
 

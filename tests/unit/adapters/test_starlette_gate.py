@@ -225,8 +225,13 @@ def test_rate_limits_come_after_the_route_and_before_the_capability() -> None:
 
 def test_a_slot_of_a_concurrency_limit_comes_back_when_the_request_ends() -> None:
     app, _ = make(limits=["1 concurrent"])
-    for path in ("/blocking", "/crash", "/blocking", "/refuse", "/blocking"):
+    for path in ("/blocking", "/crash", "/blocking", "/refuse", "/blocking", "/erase", "/blocking"):
         assert ask(app, "GET", path, IDENTITY).status_code != 429
+
+
+def test_a_denied_request_is_told_where_it_stands() -> None:
+    app, _ = make(limits=["9/minute;name=tenant"])
+    assert ask(app, "GET", "/erase", IDENTITY).headers["ratelimit"] == '"tenant";r=8;t=7'
 
 
 def test_a_denial_is_audited_and_counted() -> None:
@@ -345,7 +350,7 @@ def test_a_route_added_late_is_guarded_or_refused() -> None:
     assert ask(app, "GET", "/later", IDENTITY).status_code == 500
 
 
-def test_undeclared_routes_can_be_served_to_any_identity() -> None:
+def test_undeclared_routes_can_be_served_to_any_identity(caplog: pytest.LogCaptureFixture) -> None:
     async def bare(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("ok")
 
@@ -353,6 +358,9 @@ def test_undeclared_routes_can_be_served_to_any_identity() -> None:
     install(app, Gate("shop", registry=CollectorRegistry()), undeclared="identify")
     assert_refused(ask(app, "GET", "/bare"), 400, "missing_tenant_id")
     assert ask(app, "GET", "/bare", IDENTITY).text == "ok"
+    assert [getattr(record, "action", None) for record in caplog.records if record.levelname == "WARNING"] == [
+        "route_undeclared"
+    ]
 
 
 def test_a_wrong_word_for_undeclared_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from benchmarks import cases
 from benchmarks.__main__ import main
 from benchmarks.peer import Peer, installed

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from benchmarks.report import json_line, table, verdict
-from benchmarks.result import AtMost, Figure, TimesBetter, compare, over
 from hypothesis import given
 from hypothesis import strategies as st
+
+from benchmarks.report import json_line, table, verdict
+from benchmarks.result import AtMost, Figure, TimesBetter, compare, over
 
 positive = st.floats(min_value=1e-6, max_value=1e6)
 

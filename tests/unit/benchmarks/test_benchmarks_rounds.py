@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
+
 from benchmarks.rounds import Contender, Plan, measure
 
 

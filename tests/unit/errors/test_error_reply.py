@@ -109,6 +109,7 @@ def test_half_a_character_does_not_break_the_reply():
         (f"{PROBLEM};q=nan", False),
         (f"{PROBLEM};q=-1", False),
         (f"{PROBLEM};q=1e999", True),
+        (f"{PROBLEM}, application/json;q=5", True),
         (f"x{PROBLEM}", False),
         (f"{PROBLEM}x", False),
         (f";;,,=,{PROBLEM}", True),

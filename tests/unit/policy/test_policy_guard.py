@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tenaudit.errors import ApiError, ConfigurationError
 from tenaudit.policy import Capability, Decision, MatrixEngine, PolicyGuard, PolicyMatrix, ensure_capability
-from tenaudit.policy.guard import bind_guard, unbind_guard
+from tenaudit.policy.guard import BOUND_GUARD
 from tenaudit.security import Actor, SecurityContext, TraceContext
 from tenaudit.testing.clock import ManualClock
 
@@ -212,7 +212,7 @@ def test_ensure_capability_asks_the_default_matrix_outside_a_request():
 
 def test_ensure_capability_asks_the_bound_guard_and_a_given_engine():
     guard, value = guarded(MatrixEngine(PolicyMatrix.from_mapping({"Cashier": {"gdpr_manage"}})))
-    token = bind_guard(guard)
+    token = BOUND_GUARD.set(guard)
     try:
         assert ensure_capability(context("Cashier"), "gdpr_manage").allowed
         engine = _Engine(Decision(False, "gdpr_manage", "no"))
@@ -220,7 +220,7 @@ def test_ensure_capability_asks_the_bound_guard_and_a_given_engine():
             ensure_capability(context("Cashier"), "gdpr_manage", engine=engine)
         assert caught.value.missing_role == "shown"
     finally:
-        unbind_guard(token)
+        BOUND_GUARD.reset(token)
     assert value("capability_checks_total", capability="gdpr_manage", outcome="allow") == 1
     assert value("capability_checks_total", capability="gdpr_manage", outcome="deny") == 1
     with pytest.raises(ApiError):
@@ -231,7 +231,7 @@ def test_a_bound_guard_stays_in_its_task():
     guard, _ = guarded(_Engine(Decision(True, "gdpr_manage", "granted")))
 
     async def inside():
-        bind_guard(guard)
+        BOUND_GUARD.set(guard)
         return ensure_capability(context(), "gdpr_manage").allowed
 
     async def main():

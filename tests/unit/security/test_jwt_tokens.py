@@ -140,6 +140,11 @@ def test_a_token_with_crit_is_refused(crit):
     refused(raw({"alg": "HS256", "kid": "k1", "crit": crit, "x": 1}, CLAIMS, SECRET.encode()))
 
 
+def test_also_an_extension_that_the_library_knows_is_not_understood_here():
+    # RFC 7797: `b64: true` changes nothing, so PyJWT takes this token; nothing of ours was written for it.
+    refused(raw({"alg": "HS256", "kid": "k1", "crit": ["b64"], "b64": True}, CLAIMS, SECRET.encode()))
+
+
 @pytest.mark.parametrize("claim", ["exp", "iss", "aud", "sub", "tenant_id"])
 @pytest.mark.parametrize("value", [..., None, "", [], {}, 7.5, True, "x y", ["api", 1], "NaN"])
 def test_a_required_claim_that_is_missing_or_misshapen_is_refused(claim, value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
@@ -13,11 +14,13 @@ from tenaudit.gate import Gate, RouteRule, declared
 from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["GuardedRoute", "guard_routes"]
+
+_log = logging.getLogger("tenaudit.gate")
 
 
 class GuardedRoute:
@@ -31,16 +34,17 @@ class GuardedRoute:
         self._rule = rule
         self._template = template
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Ask for admission, then serve."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Ask for admission, then serve; returns what is to be awaited, which costs no coroutine of its own."""
         exchange: Exchange = scope[EXCHANGE]
         exchange.template = self._template
-        gate = self._gate
-        if gate.is_limited:
-            admission = await gate.admit(exchange.identity, self._rule)
-        else:
-            admission = gate.admit_unlimited(exchange.identity, self._rule)
-        exchange.admission = admission
+        if self._gate.is_limited:
+            return self._limited(exchange, scope, receive, send)
+        self._gate.ensure(exchange.identity, self._rule)
+        return self._app(scope, receive, send)
+
+    async def _limited(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        admission = exchange.admission = await self._gate.admit(exchange.identity, self._rule)
         if admission.rate is not None:
             exchange.rate_headers = encoded(rate_limit_headers(admission.rate))
         await self._app(scope, receive, send)
@@ -75,4 +79,7 @@ def _rule_of(route: BaseRoute, path: str, undeclared: str) -> RouteRule:
         raise ConfigurationError(
             f'route {path} declares nothing: decorate its handler with require("..."), authenticated() or public()'
         )
+    _log.warning(
+        "a route declares nothing and is served to any identity", extra={"action": "route_undeclared", "route": path}
+    )
     return RouteRule()

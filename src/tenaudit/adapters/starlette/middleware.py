@@ -66,14 +66,15 @@ class GateMiddleware:
         trace_id = identity.trace.trace_id.encode()
         status = 0
 
-        async def send_on(message: Message) -> None:
+        # No coroutine of its own either: what it returns is the server's.
+        def send_on(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 if exchange.template is None:
                     _refuse_unguarded(identity, message["status"])
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-trace-id", trace_id), *exchange.rate_headers]
-            await send(message)
+            return send(message)
 
         bound = bind_request(gate, identity)
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["api_error_of", "encoded", "header_text", "request_view", "response_of", "send_reply"]
 
-_READ = frozenset(name.encode() for name in HEADERS_READ)
+_NAMES = {name.encode(): name for name in HEADERS_READ}
 
 
 def request_view(scope: Scope, *, every_header: bool) -> RequestView:
@@ -29,11 +29,13 @@ def request_view(scope: Scope, *, every_header: bool) -> RequestView:
         every_header: whether credentials and the rest are needed too, as an edge gate needs them.
     """
     client = scope.get("client")
-    raw = scope["headers"]
-    if not every_header:
-        raw = [pair for pair in raw if pair[0] in _READ or b"_" in pair[0]]
-    # HTTP header bytes are ISO 8859-1 to ASGI, whatever they mean; names are lower-case already.
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    # HTTP header bytes are ISO 8859-1 to ASGI, whatever they mean; names are lower-case already. One look-up both
+    # picks a name and decodes it; a name with an underscore may be a twin of one, which must be seen.
+    headers = [
+        (name or raw_name.decode("latin-1"), value.decode("latin-1"))
+        for raw_name, value in scope["headers"]
+        if (name := _NAMES.get(raw_name)) is not None or every_header or b"_" in raw_name
+    ]
     return RequestView(headers, client[0] if client else None)
 
 
