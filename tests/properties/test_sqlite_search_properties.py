@@ -133,10 +133,10 @@ def test_events_that_come_in_meanwhile_hide_and_repeat_nothing(tmp_path_factory,
         query = AuditQuery(TENANT, limit=limit, order=order)
         seen, page = [], None
         while page is None or page.next_cursor is not None:
+            if page is not None and arriving:
+                await store.append([arriving.pop()])
             page = await store.search(query if page is None else query.at(page.next_cursor))
             seen += page.events
-            if arriving:
-                await store.append([arriving.pop()])
         ids = [event.event_id for event in seen]
         assert ids == sorted(set(ids), reverse=order == "desc")
         assert {an_event(n).event_id for n in first} <= set(ids)

@@ -159,6 +159,11 @@ def test_a_role_called_like_a_capability_is_told_apart(tmp_path):
         load(tmp_path, '[roles]\nFirst = ["view",\n  "edit"]\nview = [ # view\n  "view", "view"]\n')
 
 
+def test_a_capability_called_like_a_role_is_told_apart(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"policy\.toml:3: 'Edit' differs from role 'edit'"):
+        load(tmp_path, '[roles]\nedit = ["Edit"]\nEdit = ["x"]\n')
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
