@@ -107,7 +107,7 @@ def package(session: nox.Session) -> None:
     built = sorted(map(str, dist.iterdir()))
     session.run("twine", "check", "--strict", *built)
     wheel = next(path for path in built if path.endswith(".whl"))
-    empty = Path(session.create_tmp()) / "empty"
+    empty = Path(session.create_tmp()).resolve() / "empty"
     shutil.rmtree(empty, ignore_errors=True)
     session.run("python", "-m", "venv", str(empty))
     python = str(empty / "bin" / "python")

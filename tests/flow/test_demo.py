@@ -59,6 +59,18 @@ def test_json_is_one_object_on_standard_output() -> None:
     assert done.stderr == ""
 
 
+def test_json_and_serve_do_not_go_together() -> None:
+    done = demo("--json", "--serve")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_metrics_add_up_to_the_account() -> None:
+    outcome = asyncio.run(run_demo())
+    counted = [value for name, _, _, value in outcome.metrics if name == "audit_events_emitted_total"]
+    assert sum(counted) == outcome.emitted
+
+
 def test_the_report_shows_both_readers() -> None:
     done = demo()
     assert done.returncode == 0, done.stderr
@@ -93,7 +105,7 @@ def test_serve_runs_until_it_is_told_to_stop() -> None:
         assert child.stdout is not None
         try:
             lines = []
-            while not (lines and lines[-1].startswith("tenaudit audit verify")):
+            while not (lines and " audit verify --store " in lines[-1]):
                 line = child.stdout.readline()
                 assert line, "the demo ended before it was ready"
                 lines.append(line)

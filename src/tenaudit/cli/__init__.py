@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         What the command says; 2 for bad usage or a failed store, 70 for a fault of ours, 130 after Ctrl-C.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         from tenaudit.cli.run import run  # noqa: PLC0415 - needs the extra `cli`
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -26,9 +27,16 @@ _SEAL_SECONDS = 10.0
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option(
-    "--serve", is_flag=True, help="Keep the platform running and print URLs and curl lines; stop with Ctrl-C."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object and nothing else; its `denied` counts answers 401 and 403.",
+)
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Keep the platform running without traffic and print URLs and curl lines; stop with Ctrl-C.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the gateway on 127.0.0.1; 0 is free.")
 def demo(*, as_json: bool, serve: bool, port: int) -> None:
@@ -42,6 +50,8 @@ def demo(*, as_json: bool, serve: bool, port: int) -> None:
       1  an expectation did not hold
       2  bad usage, a port in use, or a missing extra
     """  # noqa: D301 - click wants the backspace itself, before a paragraph that it must not rewrap
+    if serve and as_json:
+        raise click.UsageError("--json and --serve do not go together; leave one out")
     if serve:
         asyncio.run(_serve(port))
         return
@@ -51,7 +61,7 @@ def demo(*, as_json: bool, serve: bool, port: int) -> None:
         for problem in outcome.problems:
             click.echo(problem, err=True)
     else:
-        print_outcome(outcome, Console(width=None if sys.stdout.isatty() else 160))
+        print_outcome(outcome, Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160))
     if outcome.problems:
         raise SystemExit(1)
 
@@ -90,6 +100,6 @@ def _instructions(platform: Platform, folder: Path) -> str:
         "# metrics of the order service",
         f"curl -s {platform.urls['order']}/internal/metrics",
         "# verify the trail, from another terminal",
-        f"tenaudit audit verify --store sqlite:///{folder}/audit.db",
+        f"{Path(sys.executable).with_name('tenaudit')} audit verify --store sqlite:///{folder}/audit.db",
     ]
     return "\n".join(lines)

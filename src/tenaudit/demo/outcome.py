@@ -98,9 +98,10 @@ async def run_demo(*, port: int = 0) -> Outcome:
             async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
                 answers = [answer for step in script(platform) for answer in await drive(platform, client, [step])]
                 answers += await drive(platform, client, noise(platform))
-            metrics = _metrics(platform)
             for producer in platform.producers.values():
                 await producer.close()
+            # Read after closing: the producers bring their counters up to date with each batch.
+            metrics = _metrics(platform)
             await platform.store.seal()
             report = await platform.store.verify()
             stored = await platform.store.count()
