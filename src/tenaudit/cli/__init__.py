@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in _PACKAGES:
             raise
-        sys.stderr.write(f'error: {package} is not installed: pip install "tenaudit[cli]"\n')
+        # Named at once: whoever asks for the demo needs its extra, which brings this one.
+        extra = "demo" if arguments[:1] == ["demo"] else "cli"
+        sys.stderr.write(f'error: {package} is not installed: pip install "tenaudit[{extra}]"\n')
         return 2
-    return run(sys.argv[1:] if argv is None else list(argv))
+    return run(arguments)

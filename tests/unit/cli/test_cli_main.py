@@ -43,6 +43,12 @@ def test_a_missing_extra_is_one_line_that_names_it(package):
     assert done.stderr == f'error: {package} is not installed: pip install "tenaudit[cli]"\n'
 
 
+def test_without_the_command_line_the_demo_names_its_own_extra():
+    done = python("import sys; sys.modules['click'] = None\nfrom tenaudit.cli import main\nsys.exit(main(['demo']))")
+    assert done.returncode == 2
+    assert done.stderr == 'error: click is not installed: pip install "tenaudit[demo]"\n'
+
+
 def test_importing_the_entry_point_needs_the_standard_library_only():
     done = python(
         "import sys; import tenaudit.cli; print([m for m in ('click', 'rich', 'pydantic') if m in sys.modules])"
