@@ -38,8 +38,8 @@ def command_line_says(name: str) -> re.Match[str] | None:
     said = io.StringIO()
     if not name.startswith("tenaudit.cli."):
         return None
-    with contextlib.redirect_stderr(said):
-        status = tenaudit.cli.main(["--version"])
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        status = tenaudit.cli.main(["audit", "--help"])
     return PIP_LINE.search(said.getvalue()) if status == 2 else None
 
 
