@@ -39,6 +39,7 @@ def killed_after(path, start, lines):
         [sys.executable, "-c", WRITER, str(path), str(start)], stdout=subprocess.PIPE, text=True
     ) as worker:
         acknowledged = [worker.stdout.readline() for _ in range(lines)]
+        assert all(acknowledged), "the writer ended by itself"
         worker.send_signal(signal.SIGKILL)
         acknowledged += worker.stdout.readlines()
         worker.wait(timeout=30)

@@ -7,7 +7,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tenaudit.audit.outcomes import ProducerStats
+
 if TYPE_CHECKING:
+    from tenaudit.audit.buffer import DraftBuffer
+    from tenaudit.audit.delivery import Delivery
     from tenaudit.audit.metrics import ProducerMetrics
 
 __all__ = ["ProducerAccount"]
@@ -56,3 +60,14 @@ class ProducerAccount:
                 "audit events are dropped",
                 extra={"action": "audit_events_dropped", "reason": reason, "total": self.dropped},
             )
+
+    def stats(self, emitted: int, buffer: DraftBuffer, delivery: Delivery | None) -> ProducerStats:
+        """Return the whole account: what came in, what waits, what became of the rest."""
+        return ProducerStats(
+            emitted=emitted,
+            delivered=delivery.delivered if delivery else 0,
+            dropped=self.dropped + (delivery.refused if delivery else 0),
+            rejected=self.rejected,
+            spooled=0,
+            queued=buffer.depth + (delivery.in_flight if delivery else 0),
+        )

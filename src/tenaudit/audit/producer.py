@@ -50,8 +50,7 @@ class AuditProducer:
         sink: where events go; the producer closes it.
         service: name of the service, in every event.
         capacity, max_bytes: events and bytes that may wait in memory.
-        overflow: what a full queue does: `"drop"`, or `"block"` for at most *block_timeout* seconds (a call on
-            the delivering loop itself cannot wait and drops).
+        overflow: what a full queue does: `"drop"`, or `"block"`, save on the delivering loop, which cannot wait.
         batch_size: events in one write.
         linger: seconds to wait for a fuller batch.
         close_timeout: seconds that closing may take to deliver what waits.
@@ -113,6 +112,7 @@ class AuditProducer:
         self._account = ProducerAccount(self._metrics)
         self._until_sample = 0
         self._closed = False
+        self._ended: asyncio.Event | None = None
         self._task: DeliveryTask | None = None
 
     def after_fork(self) -> None:
@@ -241,15 +241,24 @@ class AuditProducer:
     async def close(self) -> None:
         """Deliver what waits within `close_timeout`, drop and count the rest, close the sink; never hangs.
 
-        It takes at most `close_timeout` and two seconds, which only a sink that will not be cancelled needs.
+        It takes at most `close_timeout`, and two seconds more with a sink that will not be cancelled; what such a
+        sink takes later counts as dropped all the same. A second call waits for the first.
         """
-        if self._closed:
-            return
         if self._task is not None:
             self._task.require_loop("close")
-        self._closed = True
+        if self._ended is not None:
+            await self._ended.wait()
+            return
+        self._closed, self._ended = True, asyncio.Event()
         self._buffer.close()
         until = time.monotonic() + self._options.close_timeout
+        try:
+            await self._stop()
+            await close_within(self._sink, max(until - time.monotonic(), _SHORTEST_SINK_CLOSE))
+        finally:
+            self._ended.set()
+
+    async def _stop(self) -> None:
         try:
             if self._task:
                 await self._task.stop(self._options.close_timeout)
@@ -258,7 +267,6 @@ class AuditProducer:
             if left:
                 self._account.drop("not_delivered_at_close", len(left), at_emit=False)
             self._publish()
-        await close_within(self._sink, max(until - time.monotonic(), _SHORTEST_SINK_CLOSE))
 
     @property
     def capacity(self) -> int:
@@ -267,15 +275,7 @@ class AuditProducer:
 
     def stats(self) -> ProducerStats:
         """Return the account as of now."""
-        account, delivery = self._account, self._task.delivery if self._task else None
-        return ProducerStats(
-            emitted=self._intake.seq,
-            delivered=delivery.delivered if delivery else 0,
-            dropped=account.dropped + (delivery.refused if delivery else 0),
-            rejected=account.rejected,
-            spooled=0,
-            queued=self._buffer.depth + (delivery.in_flight if delivery else 0),
-        )
+        return self._account.stats(self._intake.seq, self._buffer, self._task.delivery if self._task else None)
 
     def _reject(self, reason: str, strict: bool) -> EmitResult:  # noqa: FBT001 - emit's own flag, passed on
         self._account.reject(reason)

@@ -5,7 +5,9 @@ Importing this needs the standard library only, so that a missing extra is one l
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         What the command says; 2 for bad usage or a failed store, 70 for a fault of ours, 130 after Ctrl-C.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the caller, as `>&-` does: what is said goes nowhere
+            setattr(sys, stream, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for the whole run
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         from tenaudit.cli.run import run  # noqa: PLC0415 - needs the extra `cli`

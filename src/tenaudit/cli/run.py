@@ -20,6 +20,7 @@ __all__ = ["run"]
 def run(argv: Sequence[str]) -> int:
     """Run the command that *argv* names and return its exit code."""
     debug = "--debug" in argv or os.environ.get("TENAUDIT_DEBUG", "") not in ("", "0")
+    stdout = sys.stdout
     try:
         code = app.main(args=list(argv), prog_name="tenaudit", standalone_mode=False)
         sys.stdout.flush()
@@ -27,6 +28,10 @@ def run(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{error.ctx.get_help()}\n")
         return 2
     except SystemExit as left:
+        # Click answers a reader that has gone itself: it wraps the stream and exits with 1, which here would mean
+        # "not as it should be".
+        if sys.stdout is not stdout:
+            return BROKEN_PIPE
         return left.code if isinstance(left.code, int) else int(left.code is not None)
     except BrokenPipeError:
         # The reader has gone, as `head` does; without this the interpreter would complain when it flushes.

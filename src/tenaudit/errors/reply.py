@@ -12,6 +12,7 @@ __all__ = ["ENVELOPE_TYPE", "PROBLEM_TYPE", "Reply", "error_reply", "prefers_pro
 
 ENVELOPE_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
+_FRAMING = frozenset({"transfer-encoding", "connection", "content-encoding"})
 _RANGES_READ = 32
 
 
@@ -46,9 +47,11 @@ def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
         ("x-error-code", error.code),
         ("x-trace-id", trace_id),
     ]
-    headers += [(name.lower(), value) for name, value in error.headers]
     if error.retry_after is not None:
         headers.append(("retry-after", str(error.retry_after)))
+    # What an error brings along must not change what frames and names this answer.
+    ours = _FRAMING | {name for name, _ in headers}
+    headers += [(name.lower(), value) for name, value in error.headers if name.lower() not in ours]
     return Reply(error.status, tuple(headers), body)
 
 

@@ -128,8 +128,9 @@ class Gate:
             credentials = {name.lower(): value for name, value in headers}
             principal = await authenticate_chain(self._authenticators, credentials)
             headers = [*headers, *synthesize_headers(principal)]
-        except ApiError as refusal:
-            return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
+        except Exception as error:  # noqa: BLE001 - a key store may fail in any way, and public routes need nobody
+            trace = extract_trace(headers, settings=self.security)
+            return Identity(None, self._identity_refusal(error, trace), trace, headers)
         return self.recognize(RequestView(headers, view.client_ip))
 
     def recognize(self, view: RequestView) -> Identity:
@@ -190,11 +191,17 @@ class Gate:
     def fault(self, error: Exception, trace: TraceContext) -> ApiError:
         """Turn an unhandled exception into an opaque 500; the log gets the traceback and the trace id."""
         _log.error(
-            "unhandled exception in a handler",
+            "unhandled exception",
             exc_info=error,
             extra={"action": "unhandled_exception", "service": self.service, "trace_id": trace.trace_id},
         )
         return ApiError.internal()
+
+    def _identity_refusal(self, error: Exception, trace: TraceContext) -> ApiError:
+        if isinstance(error, ApiError):
+            return error
+        self.fault(error, trace)
+        return ApiError.unavailable("Credentials cannot be checked now.", retry_after=1)
 
     async def _limit(self, context: SecurityContext) -> RateDecision:
         key = _partition(context)

@@ -9,7 +9,7 @@ import uuid
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.audit import AuditProducer, DeliveryUnknown
 from tenaudit.security import Actor, SecurityContext, TraceContext
 from tenaudit.testing.scripted_sink import ScriptedSink
@@ -199,5 +199,21 @@ def test_another_running_loop_is_refused():
             await asyncio.to_thread(asyncio.run, other())
             emit(producer, 1)
         assert producer.stats() == (1, 1, 0, 0, 0, 0)
+
+    _run(main)
+
+
+def test_a_second_close_waits_for_the_first():
+    async def main():
+        sink = ScriptedSink()
+        producer = start(sink, close_timeout=30.0)
+        await producer.__aenter__()
+        emit(producer, 10)
+        first = asyncio.create_task(producer.close())
+        await asyncio.sleep(0)
+        await producer.close()
+        assert producer.stats().delivered == 10
+        assert sink.closed == 1
+        await first
 
     _run(main)

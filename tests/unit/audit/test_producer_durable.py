@@ -8,7 +8,7 @@ import uuid
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.audit import AuditProducer, DeliveryUnknown, EmitRejected
 from tenaudit.backends.sqlite import SqliteSink, SqliteStore
 from tenaudit.security import Actor, SecurityContext, TraceContext, bind_context

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.audit import AuditProducer, EmitRejected
 from tenaudit.backends.memory import MemorySink
 from tenaudit.security import Actor, SecurityContext, TraceContext, bind_context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import subprocess
@@ -155,6 +156,26 @@ def test_a_pipe_is_no_file_to_append_to(tmp_path):
         await sink.close()
 
     run(case)
+
+
+def test_a_write_waits_for_another_process_that_has_the_file(tmp_path):
+    path = tmp_path / "audit.jsonl"
+
+    async def case():
+        sink = JsonlSink(path)
+        await sink.write([an_event(0)])
+        with path.open("ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            writing = asyncio.ensure_future(sink.write([an_event(1)]))
+            done, _ = await asyncio.wait({writing}, timeout=0.1)
+            assert not done
+            # Were it not for the lock, undoing a failed write could cut this off.
+            other.write(json.dumps(an_event(7).record(), separators=(",", ":")).encode() + b"\n")
+        await writing
+        await sink.close()
+
+    run(case)
+    assert numbers(path) == [0, 7, 1]
 
 
 def test_writes_that_were_given_up_leave_every_later_one_whole(tmp_path):

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.audit.importers import BrokenFile
 from tenaudit.cli.import_files import find_files, read_text
 

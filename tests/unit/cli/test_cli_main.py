@@ -10,8 +10,7 @@ import sys
 import click
 import pytest
 
-from tenaudit._kernel.error import ConfigurationError
-from tenaudit._kernel.extras import MissingExtra
+from tenaudit import ConfigurationError, MissingExtra
 from tenaudit.audit import StoreError
 from tenaudit.cli import main
 from tenaudit.cli.commands import CommandEntry, LazyGroup
@@ -146,3 +145,28 @@ def test_a_failure_has_no_traceback_unless_it_is_asked_for(tmp_path, capsys):
 )
 def test_what_a_terminal_would_obey_is_shown_as_an_escape(text, shown):
     assert printable(text) == shown
+
+
+def shell(command):
+    environment = {**os.environ, "PY": sys.executable}
+    return subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_reader_that_has_gone_is_no_verdict():
+    # `audit verify` exits 1 for a trail that was tampered with; a closed pipe must not look like that.
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "tenaudit.cli", "--help"]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_code(closed):
+    assert shell(f'"$PY" -m tenaudit.cli --version {closed}').returncode == 0
+    assert shell(f'"$PY" -m tenaudit.cli audit verify {closed}').returncode == 2

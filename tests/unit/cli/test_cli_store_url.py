@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.cli import main
 from tenaudit.cli.store_url import open_store
 

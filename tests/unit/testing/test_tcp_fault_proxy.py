@@ -14,7 +14,7 @@ import threading
 
 import pytest
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit import ConfigurationError
 from tenaudit.testing.proxy import (
     Bandwidth,
     Corrupt,

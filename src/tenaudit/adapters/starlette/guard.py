@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
-from tenaudit.adapters.starlette.wire import encoded
+from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange, answer_http_exception
+from tenaudit.adapters.starlette.guarded_routes import GuardedRoutes
+from tenaudit.adapters.starlette.wire import encoded, send_reply
 from tenaudit.gate import Gate, RouteRule, declared
 from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["GuardedRoute", "guard_routes"]
+__all__ = ["GuardedRoute", "Guardian"]
 
 _log = logging.getLogger("tenaudit.gate")
 
 
 class GuardedRoute:
-    """Stands between the router and a handler: the route is known here, and nothing of the handler has run."""
+    """Stands before a handler and asks for admission."""
 
     __slots__ = ("_app", "_gate", "_rule", "_template")
 
@@ -50,36 +54,73 @@ class GuardedRoute:
         await self._app(scope, receive, send)
 
 
-def guard_routes(routes: Sequence[BaseRoute], prefix: str, gate: Gate, undeclared: str) -> None:
-    """Put a guard before every handler that has none yet.
+class _SubApplicationRoute:
+    """A guarded route of a mounted application, whose own error handling would answer in plain text."""
 
-    Raises:
-        ConfigurationError: a route declares nothing, or is of a kind that cannot be guarded.
+    __slots__ = ("_guarded",)
+
+    def __init__(self, guarded: GuardedRoute) -> None:
+        self._guarded = guarded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope[EXCHANGE]
+        try:
+            await self._guarded(scope, receive, send)
+        except HTTPException:
+            raise
+        except Exception as error:
+            if exchange.status or scope["type"] != "http":
+                raise
+            await send_reply(exchange.reply(error, scope), send)
+
+
+class Guardian:
+    """Puts guards before the handlers of an application and of everything mounted in it.
+
+    Args:
+        gate: what decides.
+        undeclared: `"refuse"` or `"identify"`, as `install` explains.
     """
-    for route in routes:
-        if isinstance(route, Mount) and route.routes:
-            guard_routes(route.routes, prefix + route.path, gate, undeclared)
-        elif isinstance(route, Host) and route.routes:
-            guard_routes(route.routes, prefix, gate, undeclared)
-        elif isinstance(route, Route | WebSocketRoute | Mount | Host):
-            if not isinstance(route.app, GuardedRoute):
-                path = prefix + getattr(route, "path", "")
-                rule = _rule_of(route, path, undeclared)
-                route.app = GuardedRoute(route.app, gate, rule, path)
-        else:
+
+    def __init__(self, gate: Gate, undeclared: str) -> None:
+        self._gate = gate
+        self._undeclared = undeclared
+
+    def take(self, router: Router, prefix: str = "", *, sub_application: bool = False) -> None:
+        """Guard every route of *router*, and every one that will be added.
+
+        Raises:
+            ConfigurationError: a route declares nothing, or is of a kind that cannot be guarded.
+        """
+        if not isinstance(router.routes, GuardedRoutes):
+            guard = partial(self._guard, prefix=prefix, sub_application=sub_application)
+            router.routes = GuardedRoutes(router.routes, guard)
+
+    def _guard(self, route: BaseRoute, *, prefix: str, sub_application: bool) -> None:
+        if not isinstance(route, Route | WebSocketRoute | Mount | Host):
             raise ConfigurationError(f"a {type(route).__name__} cannot be guarded; declare its handlers as routes")
+        path = prefix + getattr(route, "path", "")
+        # A mount with middleware of its own keeps what it mounts under another name.
+        inner = getattr(route, "_base_app", route.app)
+        if isinstance(inner, Starlette):
+            inner.add_exception_handler(HTTPException, answer_http_exception)
+            self.take(inner.router, path, sub_application=True)
+        elif isinstance(inner, Router):
+            self.take(inner, path, sub_application=sub_application)
+        elif not isinstance(route.app, GuardedRoute | _SubApplicationRoute):
+            guarded = GuardedRoute(route.app, self._gate, self._rule_of(route, path), path)
+            route.app = _SubApplicationRoute(guarded) if sub_application else guarded
 
-
-def _rule_of(route: BaseRoute, path: str, undeclared: str) -> RouteRule:
-    handler = getattr(route, "endpoint", None) or getattr(route, "app", None)
-    rule = declared(handler)
-    if rule is not None:
-        return rule
-    if undeclared == "refuse":
-        raise ConfigurationError(
-            f'route {path} declares nothing: decorate its handler with require("..."), authenticated() or public()'
+    def _rule_of(self, route: BaseRoute, path: str) -> RouteRule:
+        rule = declared(getattr(route, "endpoint", None) or getattr(route, "app", None))
+        if rule is not None:
+            return rule
+        if self._undeclared == "refuse":
+            raise ConfigurationError(
+                f'route {path} declares nothing: decorate its handler with require("..."), authenticated() or public()'
+            )
+        _log.warning(
+            "a route declares nothing and is served to any identity",
+            extra={"action": "route_undeclared", "route": path},
         )
-    _log.warning(
-        "a route declares nothing and is served to any identity", extra={"action": "route_undeclared", "route": path}
-    )
-    return RouteRule()
+        return RouteRule()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.adapters.starlette.exchange import answer_http_exception
+from tenaudit.adapters.starlette.guard import Guardian
 from tenaudit.adapters.starlette.middleware import GateMiddleware
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
 
     from tenaudit.gate import Gate
 
@@ -20,16 +20,16 @@ __all__ = ["install"]
 
 
 def install(app: Starlette, gate: Gate, *, undeclared: str = "refuse") -> None:
-    """Put *gate* in front of every route of *app*.
+    """Put *gate* in front of every route of *app*, those that are added later included.
 
     Args:
-        app: a Starlette or FastAPI application.
+        app: a Starlette or FastAPI application that has not served yet.
         gate: what decides.
-        undeclared: what to do with a route that declares nothing: `"refuse"` to start,
-            or `"identify"`: serve it to anyone with an identity, and say so in the log.
+        undeclared: what to do with a route that declares nothing: `"refuse"` it when it is added, or
+            `"identify"`: serve it to anyone with an identity, and say so in the log.
 
     Raises:
-        ConfigurationError: *undeclared* is neither.
+        ConfigurationError: *undeclared* is neither, or a route declares nothing and that is refused.
 
     Example:
         >>> from prometheus_client import CollectorRegistry
@@ -41,10 +41,7 @@ def install(app: Starlette, gate: Gate, *, undeclared: str = "refuse") -> None:
     """
     if undeclared not in ("refuse", "identify"):
         raise ConfigurationError(f'undeclared must be "refuse" or "identify", not {undeclared!r}')
-    app.add_middleware(GateMiddleware, gate=gate, routes=app.router.routes, undeclared=undeclared)
-    # Starlette would answer in plain text; raising on lets the middleware answer for every error alike.
-    app.add_exception_handler(HTTPException, _raise_on)
-
-
-async def _raise_on(_request: Request, error: Exception) -> Response:
-    raise error
+    Guardian(gate, undeclared).take(app.router)
+    app.add_middleware(GateMiddleware, gate=gate, guarded=app)
+    # Starlette would answer in plain text; every error has the same shape here.
+    app.add_exception_handler(HTTPException, answer_http_exception)

@@ -5,118 +5,119 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException
-
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
-from tenaudit.adapters.starlette.guard import guard_routes
-from tenaudit.adapters.starlette.wire import api_error_of, header_text, request_view, send_reply
-from tenaudit.errors import ApiError, Reply
+from tenaudit.adapters.starlette.wire import answered_headers, encoded, request_view, send_reply
+from tenaudit.errors import ApiError
 from tenaudit.gate import bind_request, unbind_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from starlette.routing import BaseRoute
+    from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tenaudit.gate import Gate, Identity
 
 __all__ = ["GateMiddleware"]
 
+_REDIRECT_SLASHES = 307
+
 
 class GateMiddleware:
-    """Identifies, binds the context, turns errors into envelopes and counts; the routes ask for admission."""
+    """Identifies, binds the context, turns errors into envelopes and counts; the routes ask for admission.
 
-    def __init__(self, app: ASGIApp, gate: Gate, routes: list[BaseRoute], undeclared: str = "refuse") -> None:
+    Args:
+        app: the next application.
+        gate: what decides.
+        guarded: the application whose routes are guarded; swapping its router or its list of routes for another
+            afterwards would serve handlers without a guard, so nothing is served then.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, guarded: Starlette) -> None:
         self._app = app
         self._gate = gate
-        self._routes = routes
-        self._undeclared = undeclared
-        self._guarded = 0
+        self._guarded = guarded
+        self._router = guarded.router
+        self._routes = guarded.router.routes
+        self._default = guarded.router.default
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection; returns what is to be awaited, which costs no coroutine of its own."""
-        # Routes may be added until the last moment, and none may be served without its guard.
-        if len(self._routes) != self._guarded:
-            try:
-                guard_routes(self._routes, "", self._gate, self._undeclared)
-            except ConfigurationError as error:
-                return self._refuse(error, scope, receive, send)
-            self._guarded = len(self._routes)
+        router = self._guarded.router
+        if router is not self._router or router.routes is not self._routes or router.default is not self._default:
+            raise ConfigurationError("the application's routes were swapped after install; add to them instead")
         if scope["type"] == "http":
             return self._http(scope, receive, send)
         if scope["type"] == "websocket":
             return self._websocket(scope, receive, send)
         return self._app(scope, receive, send)
 
-    async def _refuse(self, error: ConfigurationError, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            # Said in the protocol's words: an exception alone makes some servers go on without lifespan.
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        raise error
-
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         gate = self._gate
-        view = request_view(scope, every_header=gate.is_edge)
-        identity = await gate.identify(view) if gate.is_edge else gate.recognize(view)
-        exchange = scope[EXCHANGE] = Exchange(identity)
-        trace_id = identity.trace.trace_id.encode()
-        status = 0
+        exchange = await self._edge(scope) if gate.is_edge else Exchange(gate, gate.recognize(request_view(scope)))
+        scope[EXCHANGE] = exchange
+        identity = exchange.identity
 
         # No coroutine of its own either: what it returns is the server's.
         def send_on(message: Message) -> Awaitable[None]:
-            nonlocal status
             if message["type"] == "http.response.start":
-                if exchange.template is None:
+                if exchange.template is None and not exchange.answered:
                     _refuse_unguarded(identity, message["status"])
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-trace-id", trace_id), *exchange.rate_headers]
+                exchange.status = message["status"]
+                message["headers"] = answered_headers(
+                    message.get("headers", ()), identity.trace.trace_id, exchange.rate_headers
+                )
             return send(message)
 
         bound = bind_request(gate, identity)
         try:
             await self._app(scope, receive, send_on)
         except Exception as error:
-            if status:
+            if exchange.status:
                 raise
-            reply = self._reply(error, exchange, scope)
-            status = reply.status
-            await send_reply(reply, send, exchange.rate_headers)
+            await send_reply(exchange.reply(error, scope), send_on)
         finally:
             unbind_request(bound)
             # No status: the client went away before there was one, which servers log as 499.
-            gate.settle(scope["method"], exchange.template, status or 499, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await gate.release(exchange.admission)
 
-    def _reply(self, error: Exception, exchange: Exchange, scope: Scope) -> Reply:
-        identity = exchange.identity
-        if isinstance(error, HTTPException):
-            # Identity comes before the route: whoever names no tenant learns nothing about routes.
-            known = identity.refusal if exchange.template is None else None
-            error = known or api_error_of(error)
-        elif not isinstance(error, ApiError):
-            error = self._gate.fault(error, identity.trace)
-        return self._gate.reply(error, identity.trace, accept=header_text(scope, b"accept"))
+    async def _edge(self, scope: Scope) -> Exchange:
+        """Identify at an edge; handlers see the headers as they go inward, without what the client said of itself."""
+        identity = await self._gate.identify(request_view(scope, every_header=True))
+        scope["headers"] = encoded(identity.headers)
+        return Exchange(self._gate, identity)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = scope[EXCHANGE] = Exchange(await self._gate.identify(request_view(scope, every_header=True)))
+        exchange = scope[EXCHANGE] = await self._edge(scope)
+
+        async def send_on(message: Message) -> None:
+            if exchange.template is None and message["type"] != "websocket.close":
+                _refuse_unguarded(exchange.identity, 200)
+            await send(message)
+
         bound = bind_request(self._gate, exchange.identity)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_on)
         except ApiError:
             # Before the handshake is accepted the server turns this close into a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         finally:
             unbind_request(bound)
+            if exchange.admission is not None and exchange.admission.holds_slots:
+                await self._gate.release(exchange.admission)
 
 
 def _refuse_unguarded(identity: Identity, status: int) -> None:
-    """Hold back an answer that no guarded route gave: nobody asked whether this caller may have it."""
+    """Hold back an answer that no guarded route gave: nobody asked whether this caller may have it.
+
+    The router's own redirect to a path with or without a slash is the one that any identity may see.
+    """
     if identity.refusal is not None:
         raise identity.refusal
-    if status < 300:
+    if status != _REDIRECT_SLASHES:
         raise ConfigurationError("an answer came from a handler without a guard; declare it as a route of the app")

@@ -11,17 +11,28 @@ from tenaudit.gate import RequestView
 from tenaudit.security import HEADERS_READ
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from starlette.exceptions import HTTPException
     from starlette.types import Scope, Send
 
-__all__ = ["api_error_of", "encoded", "header_text", "request_view", "response_of", "send_reply"]
+__all__ = [
+    "answered_headers",
+    "api_error_of",
+    "encoded",
+    "header_text",
+    "request_view",
+    "response_of",
+    "send_reply",
+]
+
+_TRACE = frozenset({b"x-trace-id"})
+_OURS = _TRACE | {b"ratelimit", b"ratelimit-policy"}
 
 _NAMES = {name.encode(): name for name in HEADERS_READ}
 
 
-def request_view(scope: Scope, *, every_header: bool) -> RequestView:
+def request_view(scope: Scope, *, every_header: bool = False) -> RequestView:
     """Return what the gate reads of an ASGI scope.
 
     Args:
@@ -49,11 +60,21 @@ def encoded(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-async def send_reply(reply: Reply, send: Send, more: list[tuple[bytes, bytes]]) -> None:
-    """Send a finished reply, with *more* headers."""
-    headers = [*encoded(reply.headers), *more]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send a finished reply."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded(reply.headers)})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+def answered_headers(
+    headers: Iterable[tuple[bytes, bytes]], trace_id: str, rate_headers: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with ours in place of whatever a handler wrote under the same names."""
+    ours = _TRACE if not rate_headers else _OURS
+    answered = [pair for pair in headers if pair[0] not in ours]
+    answered.append((b"x-trace-id", trace_id.encode()))
+    answered += rate_headers
+    return answered
 
 
 def response_of(reply: Reply) -> Response:
@@ -63,7 +84,7 @@ def response_of(reply: Reply) -> Response:
 
 def api_error_of(error: HTTPException) -> ApiError:
     """Return a framework's HTTP error in our form: its status, the code of that status, its detail as the message."""
-    known: Any = ApiError.from_response(error.status_code if error.status_code >= 400 else 500, {}, {})
+    known: Any = ApiError.from_response(error.status_code if 400 <= error.status_code <= 599 else 500, {}, {})
     # FastAPI lets the detail be any JSON value; only text can be the message.
     detail: Any = error.detail
     message = detail if isinstance(detail, str) else known.message

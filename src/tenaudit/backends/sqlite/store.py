@@ -155,7 +155,10 @@ class SqliteStore:
             async with self._opening:
                 if self._log is None:
                     cursor_key, content_key = await self._writer.run(self._prepare)
-                    self._codec = CursorCodec(cursor_key)
+                    try:
+                        self._codec = CursorCodec(cursor_key)
+                    except ValueError as error:
+                        raise StoreError(f"{self._path}: its cursor_key was altered: {error}") from error
                     self._log = LogFile(self._sql, content_key)
         return self._log
 

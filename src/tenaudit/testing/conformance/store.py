@@ -137,6 +137,27 @@ class StoreConformance:
 
         self._run(tmp_path, case)
 
+    def test_a_prefix_ends_at_its_dot(self, tmp_path: Path) -> None:
+        """`payment.*` finds the names below payment, and not those that only begin like it."""
+        actions = (
+            "payment",
+            "payment.a",
+            "payment.a.b",
+            "payment0.a",
+            "payment_x.a",
+            "payments.a",
+            "paymenu.a",
+            "pay.a",
+        )
+        stored = [an_event(n, action=action) for n, action in enumerate(actions)]
+
+        async def case(store: Store) -> None:
+            await store.append(stored)
+            for pattern, found in (("payment.*", stored[1:3]), ("payment.a.*", stored[2:3]), ("payment", stored[:1])):
+                assert (await store.search(AuditQuery(TENANT, action=pattern, order="asc"))).events == tuple(found)
+
+        self._run(tmp_path, case)
+
     def test_pages_forth_and_back(self, tmp_path: Path) -> None:
         """The pages of both directions are the whole set, in order, without gap or repetition."""
         events = [an_event(n) for n in range(7)]
