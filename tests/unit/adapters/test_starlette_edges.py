@@ -67,7 +67,7 @@ def test_an_http_exception_that_is_no_error_is_sent_as_it_is(status: int, expect
     assert "x-trace-id" in answer.headers
 
 
-def test_a_handlers_own_trace_id_gives_way_to_the_requests() -> None:
+def test_a_handlers_own_trace_id_and_limits_give_way_to_the_gates() -> None:
     @authenticated()
     async def handler(_request: Request) -> PlainTextResponse:
         return PlainTextResponse("t", headers={"X-Trace-ID": "mine", "RateLimit": '"other";r=1'})
@@ -76,7 +76,8 @@ def test_a_handlers_own_trace_id_gives_way_to_the_requests() -> None:
     headers = {**IDENTITY, "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     answer = ask(app_of(handler, limits=["9/minute;name=tenant"]), headers)
     assert answer.headers.get_list("x-trace-id") == [trace]
-    assert answer.headers.get_list("ratelimit") == ['"tenant";r=8;t=7']
+    (limit,) = answer.headers.get_list("ratelimit")
+    assert limit.startswith('"tenant";r=8;t=')
 
 
 def edge(authenticators: Any) -> Starlette:

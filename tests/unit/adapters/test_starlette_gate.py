@@ -231,7 +231,7 @@ def test_a_slot_of_a_concurrency_limit_comes_back_when_the_request_ends() -> Non
 
 def test_a_denied_request_is_told_where_it_stands() -> None:
     app, _ = make(limits=["9/minute;name=tenant"])
-    assert ask(app, "GET", "/erase", IDENTITY).headers["ratelimit"] == '"tenant";r=8;t=7'
+    assert ask(app, "GET", "/erase", IDENTITY).headers["ratelimit"].startswith('"tenant";r=8;t=')
 
 
 def test_a_denial_is_audited_and_counted() -> None:

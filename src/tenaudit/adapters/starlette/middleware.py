@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
-from tenaudit.adapters.starlette.wire import answered_headers, encoded, request_view, send_reply
+from tenaudit.adapters.starlette.wire import OUR_NAMES, encoded, request_view, send_reply
 from tenaudit.errors import ApiError
 from tenaudit.gate import bind_request, unbind_request
 
@@ -66,9 +66,8 @@ class GateMiddleware:
                 if exchange.template is None and not exchange.answered:
                     _refuse_unguarded(identity, message["status"])
                 exchange.status = message["status"]
-                message["headers"] = answered_headers(
-                    message.get("headers", ()), identity.trace.trace_id, exchange.rate_headers
-                )
+                ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
+                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in OUR_NAMES] + ours
             return send(message)
 
         bound = bind_request(gate, identity)

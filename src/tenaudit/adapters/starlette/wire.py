@@ -11,13 +11,13 @@ from tenaudit.gate import RequestView
 from tenaudit.security import HEADERS_READ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from starlette.exceptions import HTTPException
     from starlette.types import Scope, Send
 
 __all__ = [
-    "answered_headers",
+    "OUR_NAMES",
     "api_error_of",
     "encoded",
     "header_text",
@@ -26,8 +26,8 @@ __all__ = [
     "send_reply",
 ]
 
-_TRACE = frozenset({b"x-trace-id"})
-_OURS = _TRACE | {b"ratelimit", b"ratelimit-policy"}
+# Names that stand in an answer once, with the gate's value, whatever a handler wrote.
+OUR_NAMES = frozenset({b"x-trace-id", b"ratelimit", b"ratelimit-policy"})
 
 _NAMES = {name.encode(): name for name in HEADERS_READ}
 
@@ -64,17 +64,6 @@ async def send_reply(reply: Reply, send: Send) -> None:
     """Send a finished reply."""
     await send({"type": "http.response.start", "status": reply.status, "headers": encoded(reply.headers)})
     await send({"type": "http.response.body", "body": reply.body})
-
-
-def answered_headers(
-    headers: Iterable[tuple[bytes, bytes]], trace_id: str, rate_headers: list[tuple[bytes, bytes]]
-) -> list[tuple[bytes, bytes]]:
-    """Return the headers of an answer with ours in place of whatever a handler wrote under the same names."""
-    ours = _TRACE if not rate_headers else _OURS
-    answered = [pair for pair in headers if pair[0] not in ours]
-    answered.append((b"x-trace-id", trace_id.encode()))
-    answered += rate_headers
-    return answered
 
 
 def response_of(reply: Reply) -> Response:
