@@ -1,7 +1,6 @@
 """The gate: the only package that knows security, policy, rate limits, errors and audit together."""
 
 from tenaudit.gate.audit_api import AuditApi
-from tenaudit.gate.binding import bind_request, unbind_request
 from tenaudit.gate.declaration import authenticated, declared, public, require
 from tenaudit.gate.gate import Gate
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
@@ -15,11 +14,9 @@ __all__ = [
     "RequestView",
     "RouteRule",
     "authenticated",
-    "bind_request",
     "declared",
     "health_reply",
     "metrics_reply",
     "public",
     "require",
-    "unbind_request",
 ]

@@ -1,4 +1,4 @@
-"""The Starlette adapter in process: refusals in order, envelopes, contexts, headers, guards."""
+"""The Starlette adapter in process: refusals in order, envelopes, contexts, headers, limits."""
 
 from __future__ import annotations
 
@@ -9,111 +9,14 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
-from starlette.routing import Host, Mount, Route, Router
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
 
-from tenaudit import ApiError, AuditProducer, ConfigurationError, Gate, ensure_capability
-from tenaudit.adapters.starlette import authenticated, current, install, internal_routes, lifespan, public, require
+from tenaudit import AuditProducer, ConfigurationError, Gate
+from tenaudit.adapters.starlette import authenticated, install, lifespan
 from tenaudit.backends.memory import MemorySink
-
-TENANT = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
-IDENTITY = {"X-Tenant-ID": TENANT, "X-Roles": "Cashier", "X-User-ID": "u-1"}
-
-
-@require("payment_process")
-async def charge(_request: Request) -> JSONResponse:
-    return JSONResponse({"tenant": str(current().tenant_id), "actor": current().actor.id})
-
-
-@require("gdpr_manage")
-async def erase(_request: Request) -> JSONResponse:
-    raise AssertionError("must not be reached")
-
-
-@authenticated()
-async def crash(_request: Request) -> JSONResponse:
-    raise RuntimeError("secret text")
-
-
-@authenticated()
-async def refuse(_request: Request) -> JSONResponse:
-    raise ApiError.conflict("Not now.", code="order_closed")
-
-
-@authenticated()
-async def teapot(_request: Request) -> JSONResponse:
-    raise HTTPException(409, "Said by the handler.", headers={"X-More": "1"})
-
-
-@authenticated()
-def blocking(_request: Request) -> JSONResponse:
-    return JSONResponse({"tenant": str(current().tenant_id)})
-
-
-@authenticated()
-async def stream(_request: Request) -> StreamingResponse:
-    async def chunks() -> Any:
-        for _ in range(3):
-            yield f"{current().actor.id};"
-
-    return StreamingResponse(chunks())
-
-
-@authenticated()
-async def nested(_request: Request) -> JSONResponse:
-    ensure_capability(current(), "gdpr_manage")
-    raise AssertionError("must not be reached")
-
-
-@public()
-async def hello(_request: Request) -> PlainTextResponse:
-    return PlainTextResponse("hello")
-
-
-@public()
-async def moved(_request: Request) -> RedirectResponse:
-    return RedirectResponse("/hello")
-
-
-def make(registry: CollectorRegistry | None = None, **options: Any) -> tuple[Starlette, Gate]:
-    gate = Gate("shop", registry=registry or CollectorRegistry(), **options)
-    routes = [
-        Route("/charge/{id}", charge, methods=["POST"]),
-        Route("/erase", erase),
-        Route("/crash", crash),
-        Route("/refuse", refuse),
-        Route("/teapot", teapot),
-        Route("/blocking", blocking),
-        Route("/stream", stream),
-        Route("/nested", nested),
-        Route("/hello", hello),
-        Route("/moved", moved),
-        Mount("/sub", routes=[Route("/{id}/hello", hello), Route("/charge", charge)]),
-        *internal_routes(gate),
-    ]
-    app = Starlette(routes=routes)
-    install(app, gate)
-    return app, gate
-
-
-def ask(app: Any, method: str, path: str, headers: Any = None, **more: Any) -> httpx.Response:
-    async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-            return await client.request(method, path, headers=headers, **more)
-
-    return asyncio.run(main())
-
-
-def assert_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert (answer.status_code, answer.headers.get("x-error-code")) == (status, code)
-    body = answer.json()
-    assert body["code"] == code
-    assert body["trace_id"] == answer.headers["x-trace-id"]
-    assert len(answer.headers.get_list("x-trace-id")) == 1
-    return body
+from tests.unit.adapters.shop import IDENTITY, TENANT, ask, assert_refused, make
 
 
 def test_a_verified_context_reaches_the_handler_and_the_trace_reaches_the_client() -> None:
@@ -218,6 +121,7 @@ def test_rate_limits_come_after_the_route_and_before_the_capability() -> None:
     assert ask(app, "GET", "/erase", IDENTITY).status_code == 403
     refused = ask(app, "GET", "/erase", IDENTITY)
     body = assert_refused(refused, 429, "rate_limited")
+    assert refused.headers["ratelimit"].startswith('"tenant";r=0;t=')
     assert int(refused.headers["retry-after"]) == body["retry_after"] >= 1
     other = {**IDENTITY, "X-Tenant-ID": TENANT.replace("7b", "8b")}
     assert ask(app, "POST", "/charge/1", other).status_code == 200
@@ -311,86 +215,6 @@ def test_metrics_as_json() -> None:
     app, _ = make()
     samples = ask(app, "GET", "/internal/metrics", {"Accept": "application/json"}).json()["samples"]
     assert any(sample["name"] == "http_error_codes_distinct" for sample in samples)
-
-
-async def bare(_request: Request) -> PlainTextResponse:
-    raise AssertionError("must not be reached")
-
-
-def test_a_route_that_declares_nothing_is_refused_before_anything_is_served() -> None:
-    with pytest.raises(ConfigurationError, match="route /bare declares nothing"):
-        install(Starlette(routes=[Route("/bare", bare)]), Gate("shop", registry=CollectorRegistry()))
-    inner = Starlette(routes=[Mount("/deep", routes=[Route("/bare", bare)])])
-    with pytest.raises(ConfigurationError, match="route /sub/deep/bare declares nothing"):
-        install(Starlette(routes=[Mount("/sub", inner)]), Gate("shop", registry=CollectorRegistry()))
-
-
-@pytest.mark.parametrize("way", ["append", "insert", "extend", "setitem", "iadd", "slice", "add_route"])
-@pytest.mark.parametrize("place", ["app", "mount"])
-def test_a_route_that_comes_late_is_guarded_before_it_can_serve(way: str, place: str) -> None:
-    app, _ = make()
-    assert ask(app, "GET", "/hello").status_code == 200
-    mount = next(route for route in app.routes if isinstance(route, Mount))
-    router = app.router if place == "app" else mount.app
-    path = "/late" if place == "app" else "/sub/late"
-
-    def add(route: Route) -> None:
-        routes = router.routes
-        ways = {
-            "append": lambda: routes.append(route),
-            "insert": lambda: routes.insert(0, route),
-            "extend": lambda: routes.extend([route]),
-            "setitem": lambda: routes.__setitem__(0, route),
-            "iadd": lambda: routes.__iadd__([route]),
-            "slice": lambda: routes.__setitem__(slice(0, 0), [route]),
-            "add_route": lambda: router.add_route(route.path, route.endpoint),
-        }
-        ways[way]()
-
-    with pytest.raises(ConfigurationError, match="declares nothing"):
-        add(Route("/late", bare))
-
-    @require("gdpr_manage")
-    async def late(_request: Request) -> PlainTextResponse:
-        raise AssertionError("must not be reached")
-
-    add(Route("/late", late))
-    assert_refused(ask(app, "GET", path), 400, "missing_tenant_id")
-    assert_refused(ask(app, "GET", path, IDENTITY), 403, "missing_role")
-
-
-@pytest.mark.parametrize("what", ["router.routes", "router", "router.default"])
-def test_nothing_is_served_once_routes_are_swapped_behind_the_gate(what: str) -> None:
-    app, _ = make()
-    assert ask(app, "GET", "/hello").status_code == 200
-    if what == "router.routes":
-        app.router.routes = [Route("/hello", hello)]
-    elif what == "router":
-        app.router = Router([Route("/hello", hello)])
-    else:
-        app.router.default = hello
-    assert ask(app, "GET", "/hello", IDENTITY).status_code == 500
-
-
-def test_a_mounted_application_answers_like_the_rest() -> None:
-    inner = Starlette(
-        routes=[Route("/erase", erase), Route("/refuse", refuse), Route("/crash", crash), Route("/teapot", teapot)]
-    )
-    app = Starlette(routes=[Mount("/sub", inner)])
-    install(app, Gate("shop", registry=CollectorRegistry()))
-    assert_refused(ask(app, "GET", "/sub/erase", IDENTITY), 403, "missing_role")
-    assert_refused(ask(app, "GET", "/sub/refuse", IDENTITY), 409, "order_closed")
-    assert_refused(ask(app, "GET", "/sub/crash", IDENTITY), 500, "internal_error")
-    assert_refused(ask(app, "GET", "/sub/teapot", IDENTITY), 409, "conflict")
-    assert_refused(ask(app, "GET", "/sub/nowhere", IDENTITY), 404, "not_found")
-    assert_refused(ask(app, "POST", "/sub/erase", IDENTITY), 405, "method_not_allowed")
-    assert_refused(ask(app, "GET", "/sub/erase"), 400, "missing_tenant_id")
-
-
-def test_a_host_route_is_guarded_too() -> None:
-    app = Starlette(routes=[Host("shop", Router([Route("/erase", erase)]))])
-    install(app, Gate("shop", registry=CollectorRegistry()))
-    assert_refused(ask(app, "GET", "/erase", IDENTITY), 403, "missing_role")
 
 
 def test_undeclared_routes_can_be_served_to_any_identity(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
-from tenaudit.adapters.starlette.wire import OUR_NAMES, encoded, request_view, send_reply
+from tenaudit.adapters.starlette.wire import LIMITED_NAMES, TRACE_NAMES, encoded, request_view, send_reply
 from tenaudit.errors import ApiError
-from tenaudit.gate import bind_request, unbind_request
+from tenaudit.policy.guard import BOUND_GUARD
+from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from contextvars import Token
 
     from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tenaudit.gate import Gate, Identity
+    from tenaudit.policy import PolicyGuard
+    from tenaudit.security import SecurityContext
 
 __all__ = ["GateMiddleware"]
 
@@ -54,7 +58,7 @@ class GateMiddleware:
         return self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
+        started = perf_counter()
         gate = self._gate
         exchange = await self._edge(scope) if gate.is_edge else Exchange(gate, gate.recognize(request_view(scope)))
         scope[EXCHANGE] = exchange
@@ -67,10 +71,12 @@ class GateMiddleware:
                     _refuse_unguarded(identity, message["status"])
                 exchange.status = message["status"]
                 ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
-                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in OUR_NAMES] + ours
+                names = LIMITED_NAMES if exchange.rate_headers else TRACE_NAMES
+                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in names] + ours
             return send(message)
 
-        bound = bind_request(gate, identity)
+        guard = BOUND_GUARD.set(gate.policy)
+        bound = None if identity.context is None else BOUND_CONTEXT.set(identity.context)
         try:
             await self._app(scope, receive, send_on)
         except Exception as error:
@@ -78,9 +84,9 @@ class GateMiddleware:
                 raise
             await send_reply(exchange.reply(error, scope), send_on)
         finally:
-            unbind_request(bound)
+            _unbind(guard, bound)
             # No status: the client went away before there was one, which servers log as 499.
-            seconds = time.perf_counter() - started
+            seconds = perf_counter() - started
             gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await gate.release(exchange.admission)
@@ -99,16 +105,23 @@ class GateMiddleware:
                 _refuse_unguarded(exchange.identity, 200)
             await send(message)
 
-        bound = bind_request(self._gate, exchange.identity)
+        guard = BOUND_GUARD.set(self._gate.policy)
+        bound = None if exchange.identity.context is None else BOUND_CONTEXT.set(exchange.identity.context)
         try:
             await self._app(scope, receive, send_on)
         except ApiError:
             # Before the handshake is accepted the server turns this close into a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         finally:
-            unbind_request(bound)
+            _unbind(guard, bound)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await self._gate.release(exchange.admission)
+
+
+def _unbind(guard: Token[PolicyGuard], bound: Token[SecurityContext] | None) -> None:
+    if bound is not None:
+        BOUND_CONTEXT.reset(bound)
+    BOUND_GUARD.reset(guard)
 
 
 def _refuse_unguarded(identity: Identity, status: int) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
 __all__ = [
-    "OUR_NAMES",
+    "LIMITED_NAMES",
+    "TRACE_NAMES",
     "api_error_of",
     "encoded",
     "header_text",
@@ -27,7 +28,8 @@ __all__ = [
 ]
 
 # Names that stand in an answer once, with the gate's value, whatever a handler wrote.
-OUR_NAMES = frozenset({b"x-trace-id", b"ratelimit", b"ratelimit-policy"})
+TRACE_NAMES = frozenset({b"x-trace-id"})
+LIMITED_NAMES = TRACE_NAMES | {b"ratelimit", b"ratelimit-policy"}
 
 _NAMES = {name.encode(): name for name in HEADERS_READ}
 
