@@ -22,7 +22,8 @@ IDENTITY_HEADERS = frozenset(
     {"x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-session-id", "x-auth-method", "x-trace-id"}
 )
 HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent"}
-_IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id")
+# What the memory goes by. The user agent is no identity, and yet the same with each request of one client.
+_IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id", "user-agent")
 _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "x-trace-id"})
 _USER_AGENT_CHARS = 512
 
@@ -37,7 +38,7 @@ _Found = dict[str, str | Literal[_Header.REPEATED]]
 _ANONYMOUS = Actor(None, "anonymous")
 _REMEMBERED = 4096
 _REMEMBERED_CHARS = 1024
-_Identity = tuple[UUID, Actor, frozenset[str], str, str | None, int]
+_Identity = tuple[UUID, Actor, frozenset[str], str, str | None, str | None, int]
 _DEFAULTS = SecuritySettings()
 
 
@@ -72,7 +73,7 @@ def extract_context(
     identity = settings.memo.get(key)
     if identity is None:
         identity = _remember(settings, key, _identify(found, settings))
-    tenant_id, actor, roles, auth_method, session_id, unknown = identity
+    tenant_id, actor, roles, auth_method, session_id, user_agent, unknown = identity
     if unknown:
         settings.on_unknown_roles(unknown)
     return SecurityContext(
@@ -83,14 +84,15 @@ def extract_context(
         auth_method,
         session_id,
         client_ip,
-        _user_agent(found.get("user-agent")),
+        user_agent,
     )
 
 
 def _identify(found: _Found, settings: SecuritySettings) -> _Identity:
     tenant_id, actor = _tenant(found), _actor(found, settings)
     roles, unknown = _roles(found, settings)
-    return tenant_id, actor, roles, _token(found, "x-auth-method") or "header", _token(found, "x-session-id"), unknown
+    auth_method, session_id = _token(found, "x-auth-method") or "header", _token(found, "x-session-id")
+    return tenant_id, actor, roles, auth_method, session_id, _user_agent(found.get("user-agent")), unknown
 
 
 def _remember(settings: SecuritySettings, key: tuple[object, ...], identity: _Identity) -> _Identity:
