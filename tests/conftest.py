@@ -29,6 +29,7 @@ _NEEDS = {
     "flow/*": "uvicorn",
     "services/*": "asyncpg",
     "unit/adapters/*": "starlette",
+    "unit/audit/test_integrity_note_ed25519.py": "cryptography",
     "unit/benchmarks/*": "starlette",
     "unit/cli/*": "click",
     "unit/security/test_jwt*.py": "jwt",

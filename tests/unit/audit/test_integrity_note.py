@@ -60,19 +60,6 @@ def test_key_id_of_the_published_ed25519_key():
     assert SignedNote.parse(PETER_NOTE).signatures[0].key_id.hex() == "c74f20a3"
 
 
-def test_the_published_ed25519_signature_is_over_the_text():
-    ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
-    public_key = ed25519.Ed25519PublicKey.from_public_bytes(PETER_KEY)
-
-    def verify(message, signature):
-        public_key.verify(signature, message)
-        return True
-
-    verifier = NoteVerifier("PeterNeumann", ed25519_key_id("PeterNeumann", PETER_KEY), verify)
-    note = SignedNote.parse(PETER_NOTE)
-    assert note.verified_by([verifier]) == note.signatures
-
-
 def test_a_signed_note_verifies_and_a_changed_text_does_not():
     signer, verifier = keyed(b"a")
     note = SignedNote("one\n\ntwo\n").signed_by(signer)
