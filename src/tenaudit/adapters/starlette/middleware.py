@@ -14,14 +14,11 @@ from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from contextvars import Token
 
     from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from tenaudit.gate import Gate, Identity
-    from tenaudit.policy import PolicyGuard
-    from tenaudit.security import SecurityContext
 
 __all__ = ["GateMiddleware"]
 
@@ -84,7 +81,9 @@ class GateMiddleware:
                 raise
             await send_reply(exchange.reply(error, scope), send_on)
         finally:
-            _unbind(guard, bound)
+            if bound is not None:
+                BOUND_CONTEXT.reset(bound)
+            BOUND_GUARD.reset(guard)
             # No status: the client went away before there was one, which servers log as 499.
             seconds = perf_counter() - started
             gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
@@ -113,15 +112,11 @@ class GateMiddleware:
             # Before the handshake is accepted the server turns this close into a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         finally:
-            _unbind(guard, bound)
+            if bound is not None:
+                BOUND_CONTEXT.reset(bound)
+            BOUND_GUARD.reset(guard)
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await self._gate.release(exchange.admission)
-
-
-def _unbind(guard: Token[PolicyGuard], bound: Token[SecurityContext] | None) -> None:
-    if bound is not None:
-        BOUND_CONTEXT.reset(bound)
-    BOUND_GUARD.reset(guard)
 
 
 def _refuse_unguarded(identity: Identity, status: int) -> None:
