@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from tenaudit.audit import SinkRejected
@@ -19,7 +20,7 @@ __all__ = ["SinkConformance"]
 _HARD_TEXT = "é \U0001f600 \u2028 \"quoted\" \\ back\r\nline \x1b[0m {'a':1}"
 
 
-class SinkConformance:
+class SinkConformance(ABC):
     """Proves a sink; subclass it as `class TestMySink(SinkConformance)`.
 
     Attributes:
@@ -36,13 +37,13 @@ class SinkConformance:
     exactly_once: ClassVar[bool] = False
     rejects_unstorable: ClassVar[bool] = True
 
+    @abstractmethod
     async def open_sink(self, folder: Path) -> Sink:
         """Return a new, empty sink; *folder* is the test's own."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def stored(self, sink: Sink, folder: Path) -> Sequence[AuditEvent]:
         """Return what the sink has, oldest arrival first."""
-        raise NotImplementedError
 
     def _run(self, folder: Path, case: Callable[[Sink], Awaitable[None]]) -> Sequence[AuditEvent]:
         async def main() -> Sequence[AuditEvent]:

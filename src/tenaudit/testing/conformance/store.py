@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance:
+class StoreConformance(ABC):
     """Proves a store; subclass it as `class TestMyStore(StoreConformance)`.
 
     Example:
@@ -28,9 +29,9 @@ class StoreConformance:
         ...     async def open_store(self, folder): return await SqliteStore.open(folder / "audit.db")
     """
 
+    @abstractmethod
     async def open_store(self, folder: Path) -> Store:
         """Return a new, empty store; *folder* is the test's own."""
-        raise NotImplementedError
 
     def _run(self, folder: Path, case: Callable[[Store], Awaitable[None]]) -> None:
         async def main() -> None:
