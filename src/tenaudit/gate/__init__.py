@@ -1,22 +1,31 @@
 """The gate: the only package that knows security, policy, rate limits, errors and audit together."""
 
 from tenaudit.gate.audit_api import AuditApi
-from tenaudit.gate.declaration import authenticated, declared, public, require
+from tenaudit.gate.declaration import Declaration, authenticated, class_methods, declared, public, require
+from tenaudit.gate.declarations import Declarations
+from tenaudit.gate.exchange import Exchange, allow_value, framework_error
 from tenaudit.gate.gate import Gate
-from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
+from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, origin_form
 from tenaudit.gate.operations import health_reply, metrics_reply
 
 __all__ = [
     "Admission",
     "AuditApi",
+    "Declaration",
+    "Declarations",
+    "Exchange",
     "Gate",
     "Identity",
     "RequestView",
     "RouteRule",
+    "allow_value",
     "authenticated",
+    "class_methods",
     "declared",
+    "framework_error",
     "health_reply",
     "metrics_reply",
+    "origin_form",
     "public",
     "require",
 ]

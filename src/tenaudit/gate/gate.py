@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError, HttpMetrics, LabelGuard, Reply, error_reply
 from tenaudit.errors.instruments import counter
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
@@ -96,6 +97,8 @@ class Gate:
         if security.on_unknown_roles is count_unknown_roles:
             security = replace(security, on_unknown_roles=partial(count_unknown_roles, registry=registry))
         self.security = security
+        # Whether the signature of a context is bound to the request line, which adapters read only then.
+        self.needs_target = security.trust == "signed"
         self.metrics = HttpMetrics(service, catalogue=errors, registry=registry)
         self.policy = PolicyGuard(
             MatrixEngine(policy) if isinstance(policy, PolicyMatrix) else policy,
@@ -109,13 +112,18 @@ class Gate:
         self.is_limited = bool(self._limits)
         self._limiter = limiter or InMemoryEngine()
         self._hit_nowait = self._limiter.hit_nowait if isinstance(self._limiter, InMemoryEngine) else None
+        # Whether a request is identified and admitted without waiting for anything, so that no loop is needed.
+        self.is_immediate = not self.is_edge and (self._hit_nowait is not None or not self.is_limited)
+        if self.is_edge and self.needs_target:
+            raise ConfigurationError('an edge gate checks credentials, not signatures: leave trust at "mesh" there')
         self._rule_names = LabelGuard(100)
         self._rate_decisions = counter(
             registry, "rate_limiter_decisions_total", "Rate limit verdicts by rule.", ("rule", "outcome")
         )
         _log.info(
-            'identity headers are believed because trust="%s": an upstream must strip and set them',
+            'identity headers are believed because trust="%s": %s',
             security.trust,
+            "they are signed" if self.needs_target else "an upstream must strip and set them",
             extra={"action": "trust_mode", "service": service, "trust": security.trust},
         )
 
@@ -137,7 +145,7 @@ class Gate:
         """Read who asks from identity headers alone, which takes no waiting; for gates that are no edge."""
         headers = view.headers
         try:
-            context = extract_context(headers, settings=self.security, client_ip=view.client_ip)
+            context = extract_context(headers, settings=self.security, client_ip=view.client_ip, request=view.target)
         except ApiError as refusal:
             return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
         return Identity(context, None, context.trace, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,9 +12,12 @@ if TYPE_CHECKING:
     from tenaudit.errors import ApiError
     from tenaudit.policy import Decision
     from tenaudit.ratelimit import RateDecision
-    from tenaudit.security import SecurityContext, TraceContext
+    from tenaudit.security import SecurityContext, SignedTarget, TraceContext
 
-__all__ = ["Admission", "Identity", "RequestView", "RouteRule"]
+__all__ = ["Admission", "Identity", "RequestView", "RouteRule", "origin_form"]
+
+# RFC 9112 section 3.2.2: a request line may carry a whole URL, of which this is the part before the path.
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 
 
 class RequestView(NamedTuple):
@@ -22,10 +26,12 @@ class RequestView(NamedTuple):
     Args:
         headers: name and value pairs as they came, repeated names included.
         client_ip: the peer's address as the server knows it.
+        target: what a signed context is bound to; needed where `Gate.needs_target`.
     """
 
     headers: Sequence[tuple[str, str]]
     client_ip: str | None = None
+    target: SignedTarget | None = None
 
 
 class Identity(NamedTuple):
@@ -74,3 +80,13 @@ class Admission(NamedTuple):
     def holds_slots(self) -> bool:
         """Whether a concurrency rule counted this request and must be given its slot back."""
         return self.rate is not None and any(rule.algorithm == "concurrency" for rule in self.rate.charged)
+
+
+def origin_form(target: str) -> str:
+    """Return path and query of a request target, which proxies send as a whole URL.
+
+    Example:
+        >>> origin_form("http://shop.example/a%20b?x=1"), origin_form("/a")
+        ('/a%20b?x=1', '/a')
+    """
+    return _ABSOLUTE.sub("", target, count=1) if not target.startswith("/") else target

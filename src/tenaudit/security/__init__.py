@@ -26,6 +26,7 @@ from tenaudit.security.extract import HEADERS_READ, IDENTITY_HEADERS, extract_co
 from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
 from tenaudit.security.roles import Role
 from tenaudit.security.settings import SecuritySettings
+from tenaudit.security.signing import SignedTarget
 from tenaudit.security.trace import parse_traceparent
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "Role",
     "SecurityContext",
     "SecuritySettings",
+    "SignedTarget",
     "TraceContext",
     "authenticate_chain",
     "bind_context",

@@ -14,6 +14,7 @@ from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor, SecurityContext, TraceContext
 from tenaudit.security.forms import ACTOR_TYPES, CANONICAL_UUID, CONTROL, TOKEN
 from tenaudit.security.settings import SecuritySettings
+from tenaudit.security.signing.target import SignedTarget
 from tenaudit.security.trace import parse_traceparent, read_trace
 
 __all__ = ["HEADERS_READ", "IDENTITY_HEADERS", "extract_context", "extract_trace"]
@@ -47,6 +48,7 @@ def extract_context(
     *,
     settings: SecuritySettings | None = None,
     client_ip: str | None = None,
+    request: SignedTarget | None = None,
 ) -> SecurityContext:
     """Read the identity that the headers state.
 
@@ -54,6 +56,7 @@ def extract_context(
         headers: name and value pairs in any case, or a mapping.
         settings: what to believe; the defaults when None.
         client_ip: the peer's address as the server knows it; no header is believed for it.
+        request: the request line that a signed context is bound to.
 
     Raises:
         ApiError: 400 `missing_tenant_id`, `invalid_tenant_id`, `invalid_user_id` or `ambiguous_header`.

@@ -53,7 +53,7 @@ def test_every_refusal_has_one_shape(method: str, path: str, headers: Any, statu
 
 def test_what_a_refusal_carries_beside_its_code() -> None:
     app, _ = make()
-    assert ask(app, "GET", "/charge/1", IDENTITY).headers["allow"] == "POST"
+    assert ask(app, "GET", "/charge/1", IDENTITY).headers["allow"] == "OPTIONS, POST"
     assert ask(app, "GET", "/erase", IDENTITY).json()["missing_role"] == "gdpr_manage"
     teapot_answer = ask(app, "GET", "/teapot", IDENTITY)
     assert teapot_answer.json()["message"] == "Said by the handler."

@@ -17,6 +17,7 @@ from tenaudit.adapters.starlette.install import install
 from tenaudit.adapters.starlette.lifespan import lifespan
 from tenaudit.adapters.starlette.middleware import GateMiddleware
 from tenaudit.adapters.starlette.routes import audit_routes, internal_routes
+from tenaudit.adapters.starlette.wire import context_of
 from tenaudit.gate import authenticated, public, require
 from tenaudit.security import current_context as current
 
@@ -24,6 +25,7 @@ __all__ = [
     "GateMiddleware",
     "audit_routes",
     "authenticated",
+    "context_of",
     "current",
     "install",
     "internal_routes",

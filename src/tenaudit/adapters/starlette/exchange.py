@@ -1,4 +1,4 @@
-"""What middleware, routes and exception handlers know of one request."""
+"""How a Starlette application answers what its handlers and its router raise."""
 
 from __future__ import annotations
 
@@ -7,53 +7,37 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tenaudit.adapters.starlette.wire import api_error_of, header_text, response_of
-from tenaudit.errors import ApiError, Reply
+from tenaudit.adapters.starlette.allowed import allowed_methods
+from tenaudit.adapters.starlette.wire import EXCHANGE, accept_of, api_error_of, response_of
+from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-    from tenaudit.gate import Admission, Gate, Identity
+    from tenaudit.errors import Reply
+    from tenaudit.gate import Exchange
 
-__all__ = ["EXCHANGE", "Exchange", "answer_http_exception"]
-
-# The key of the exchange in the ASGI scope.
-EXCHANGE = "tenaudit.exchange"
+__all__ = ["answer_http_exception", "answer_of"]
 
 
-class Exchange:
-    """What middleware and route know of one request: the first writes it, the second adds the route."""
-
-    __slots__ = ("admission", "answered", "gate", "identity", "rate_headers", "status", "template")
-
-    def __init__(self, gate: Gate, identity: Identity) -> None:
-        self.gate = gate
-        self.identity = identity
-        self.template: str | None = None
-        self.admission: Admission | None = None
-        self.rate_headers: list[tuple[bytes, bytes]] = []
-        # Whether the answer is an error of ours, which needs no guarded route to stand behind it.
-        self.answered = False
-        # The status that went out, 0 before there is one.
-        self.status = 0
-
-    def reply(self, error: Exception, scope: Scope) -> Reply:
-        """Turn whatever was raised into the bytes of an answer, and count it."""
-        self.answered = True
-        identity = self.identity
-        if isinstance(error, HTTPException):
-            # Identity comes before the route: whoever names no tenant learns nothing about routes.
-            known = identity.refusal if self.template is None else None
-            error = known or api_error_of(error)
-        elif not isinstance(error, ApiError):
-            error = self.gate.fault(error, identity.trace)
-        return self.gate.reply(error, identity.trace, accept=header_text(scope, b"accept"))
+def answer_of(exchange: Exchange, error: Exception, scope: Scope) -> Reply:
+    """Turn whatever was raised into the bytes of an answer."""
+    if not isinstance(error, HTTPException):
+        return exchange.reply(error, accept_of(scope))
+    if exchange.template is not None:
+        return exchange.reply(api_error_of(error), accept_of(scope))
+    if error.status_code != 405:
+        return exchange.reply(exchange.unrouted(api_error_of(error)), accept_of(scope))
+    # Starlette names the methods of the first route that fits the path; there may be more.
+    methods = allowed_methods(scope)
+    if scope["method"] == "OPTIONS":
+        return exchange.options(methods)
+    return exchange.reply(exchange.unrouted(ApiError.method_not_allowed([*methods, "OPTIONS"])), accept_of(scope))
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Answer what a handler or the router raised: an error in our shape, a redirect or a 304 as it is."""
     if isinstance(error, HTTPException) and error.status_code < 400:
         return Response(status_code=error.status_code, headers=dict(error.headers or {}))
-    exchange: Exchange = request.scope[EXCHANGE]
-    return response_of(exchange.reply(error, request.scope))
+    return response_of(answer_of(request.scope[EXCHANGE], error, request.scope))

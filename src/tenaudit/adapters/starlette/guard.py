@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,44 +10,58 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange, answer_http_exception
+from tenaudit.adapters.starlette.allowed import methods_of
+from tenaudit.adapters.starlette.exchange import answer_http_exception, answer_of
 from tenaudit.adapters.starlette.guarded_routes import GuardedRoutes
-from tenaudit.adapters.starlette.wire import encoded, send_reply
-from tenaudit.gate import Gate, RouteRule, declared
+from tenaudit.adapters.starlette.wire import EXCHANGE, encoded, send_reply
 from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from tenaudit.gate import Declarations, Exchange, Gate, RouteRule
+
 __all__ = ["GuardedRoute", "Guardian"]
 
-_log = logging.getLogger("tenaudit.gate")
+# Stands for the one method of a WebSocket.
+_HANDSHAKE = "GET"
 
 
 class GuardedRoute:
-    """Stands before a handler and asks for admission."""
+    """Stands before a handler and asks for admission.
 
-    __slots__ = ("_app", "_gate", "_rule", "_template")
+    Args:
+        app: the handler.
+        gate: what decides.
+        rules: what it declares, for each of its methods.
+        template: the route's path.
+    """
 
-    def __init__(self, app: ASGIApp, gate: Gate, rule: RouteRule, template: str) -> None:
+    __slots__ = ("_app", "_gate", "_rules", "_template")
+
+    def __init__(self, app: ASGIApp, gate: Gate, rules: Mapping[str, RouteRule], template: str) -> None:
         self._app = app
         self._gate = gate
-        self._rule = rule
+        self._rules = rules
         self._template = template
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Ask for admission, then serve; returns what is to be awaited, which costs no coroutine of its own."""
         exchange: Exchange = scope[EXCHANGE]
+        rule = self._rules.get(scope.get("method", _HANDSHAKE))
+        if rule is None:
+            # A class view is asked for a method that it has no code for; it was not entered, so nothing was asked.
+            raise HTTPException(405)
         exchange.template = self._template
         if self._gate.is_limited:
-            return self._limited(exchange, scope, receive, send)
-        self._gate.ensure(exchange.identity, self._rule)
+            return self._limited(exchange, rule, scope, receive, send)
+        self._gate.ensure(exchange.identity, rule)
         return self._app(scope, receive, send)
 
-    async def _limited(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        admission = exchange.admission = await self._gate.admit(exchange.identity, self._rule)
+    async def _limited(self, exchange: Exchange, rule: RouteRule, scope: Scope, receive: Receive, send: Send) -> None:
+        admission = exchange.admission = await self._gate.admit(exchange.identity, rule)
         if admission.rate is not None:
             exchange.rate_headers = encoded(rate_limit_headers(admission.rate))
         await self._app(scope, receive, send)
@@ -71,7 +84,7 @@ class _SubApplicationRoute:
         except Exception as error:
             if exchange.status or scope["type"] != "http":
                 raise
-            await send_reply(exchange.reply(error, scope), send)
+            await send_reply(answer_of(exchange, error, scope), send)
 
 
 class Guardian:
@@ -79,12 +92,12 @@ class Guardian:
 
     Args:
         gate: what decides.
-        undeclared: `"refuse"` or `"identify"`, as `install` explains.
+        declarations: what the routes declare.
     """
 
-    def __init__(self, gate: Gate, undeclared: str) -> None:
+    def __init__(self, gate: Gate, declarations: Declarations) -> None:
         self._gate = gate
-        self._undeclared = undeclared
+        self._declarations = declarations
 
     def take(self, router: Router, prefix: str = "", *, sub_application: bool = False) -> None:
         """Guard every route of *router*, and every one that will be added.
@@ -108,19 +121,10 @@ class Guardian:
         elif isinstance(inner, Router):
             self.take(inner, path, sub_application=sub_application)
         elif not isinstance(route.app, GuardedRoute | _SubApplicationRoute):
-            guarded = GuardedRoute(route.app, self._gate, self._rule_of(route, path), path)
+            guarded = GuardedRoute(route.app, self._gate, self._rules_of(route, path), path)
             route.app = _SubApplicationRoute(guarded) if sub_application else guarded
 
-    def _rule_of(self, route: BaseRoute, path: str) -> RouteRule:
-        rule = declared(getattr(route, "endpoint", None) or getattr(route, "app", None))
-        if rule is not None:
-            return rule
-        if self._undeclared == "refuse":
-            raise ConfigurationError(
-                f'route {path} declares nothing: decorate its handler with require("..."), authenticated() or public()'
-            )
-        _log.warning(
-            "a route declares nothing and is served to any identity",
-            extra={"action": "route_undeclared", "route": path},
-        )
-        return RouteRule()
+    def _rules_of(self, route: BaseRoute, path: str) -> dict[str, RouteRule]:
+        handler = getattr(route, "endpoint", None) or getattr(route, "app", None)
+        methods = methods_of(route) if isinstance(route, Route) else {_HANDSHAKE}
+        return self._declarations.of(path, handler, methods)

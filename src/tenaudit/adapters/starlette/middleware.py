@@ -6,9 +6,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.adapters.starlette.exchange import EXCHANGE, Exchange
-from tenaudit.adapters.starlette.wire import LIMITED_NAMES, TRACE_NAMES, encoded, request_view, send_reply
+from tenaudit.adapters.starlette.exchange import answer_of
+from tenaudit.adapters.starlette.wire import (
+    EXCHANGE,
+    LIMITED_NAMES,
+    ROUTES,
+    TRACE_NAMES,
+    encoded,
+    request_view,
+    send_reply,
+)
 from tenaudit.errors import ApiError
+from tenaudit.gate import Exchange
 from tenaudit.policy.guard import BOUND_GUARD
 from tenaudit.security.context import BOUND_CONTEXT
 
@@ -18,11 +27,12 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from tenaudit.gate import Gate, Identity
+    from tenaudit.gate import Gate
 
 __all__ = ["GateMiddleware"]
 
-_REDIRECT_SLASHES = 307
+# The ASGI extension by which a handshake is refused with a whole response.
+_DENIAL = "websocket.http.response"
 
 
 class GateMiddleware:
@@ -57,15 +67,20 @@ class GateMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         gate = self._gate
-        exchange = await self._edge(scope) if gate.is_edge else Exchange(gate, gate.recognize(request_view(scope)))
+        exchange = (
+            await self._edge(scope)
+            if gate.is_edge
+            else Exchange(gate, gate.recognize(request_view(scope, target=gate.needs_target)))
+        )
         scope[EXCHANGE] = exchange
+        scope[ROUTES] = self._routes
         identity = exchange.identity
 
         # No coroutine of its own either: what it returns is the server's.
         def send_on(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                if exchange.template is None and not exchange.answered:
-                    _refuse_unguarded(identity, message["status"])
+                if exchange.template is None:
+                    exchange.refuse_unguarded(scope["method"], message["status"])
                 exchange.status = message["status"]
                 ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
                 names = LIMITED_NAMES if exchange.rate_headers else TRACE_NAMES
@@ -79,7 +94,7 @@ class GateMiddleware:
         except Exception as error:
             if exchange.status:
                 raise
-            await send_reply(exchange.reply(error, scope), send_on)
+            await send_reply(answer_of(exchange, error, scope), send_on)
         finally:
             if bound is not None:
                 BOUND_CONTEXT.reset(bound)
@@ -92,8 +107,10 @@ class GateMiddleware:
 
     async def _edge(self, scope: Scope) -> Exchange:
         """Identify at an edge; handlers see the headers as they go inward, without what the client said of itself."""
-        identity = await self._gate.identify(request_view(scope, every_header=True))
-        scope["headers"] = encoded(identity.headers)
+        view = request_view(scope, every_header=self._gate.is_edge, target=self._gate.needs_target)
+        identity = await self._gate.identify(view)
+        if self._gate.is_edge:
+            scope["headers"] = encoded(identity.headers)
         return Exchange(self._gate, identity)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,16 +118,16 @@ class GateMiddleware:
 
         async def send_on(message: Message) -> None:
             if exchange.template is None and message["type"] != "websocket.close":
-                _refuse_unguarded(exchange.identity, 200)
+                exchange.refuse_unguarded("GET", 200)
+            exchange.status = 101 if message["type"] == "websocket.accept" else exchange.status
             await send(message)
 
         guard = BOUND_GUARD.set(self._gate.policy)
         bound = None if exchange.identity.context is None else BOUND_CONTEXT.set(exchange.identity.context)
         try:
             await self._app(scope, receive, send_on)
-        except ApiError:
-            # Before the handshake is accepted the server turns this close into a 403.
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        except ApiError as error:
+            await self._deny(exchange, error, scope, send)
         finally:
             if bound is not None:
                 BOUND_CONTEXT.reset(bound)
@@ -118,13 +135,11 @@ class GateMiddleware:
             if exchange.admission is not None and exchange.admission.holds_slots:
                 await self._gate.release(exchange.admission)
 
-
-def _refuse_unguarded(identity: Identity, status: int) -> None:
-    """Hold back an answer that no guarded route gave: nobody asked whether this caller may have it.
-
-    The router's own redirect to a path with or without a slash is the one that any identity may see.
-    """
-    if identity.refusal is not None:
-        raise identity.refusal
-    if status != _REDIRECT_SLASHES:
-        raise ConfigurationError("an answer came from a handler without a guard; declare it as a route of the app")
+    async def _deny(self, exchange: Exchange, error: ApiError, scope: Scope, send: Send) -> None:
+        """Refuse a handshake with the envelope where the server can; else, and after it, by closing."""
+        reply = answer_of(exchange, error, scope)
+        if exchange.status == 0 and _DENIAL in scope.get("extensions", {}):
+            await send_reply(reply, send, kind=_DENIAL)
+        else:
+            # Policy violation (RFC 6455 section 7.4.1); before the handshake the server answers 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})

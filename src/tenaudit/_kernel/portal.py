@@ -1,0 +1,106 @@
+"""One event loop on one thread, for synchronous frameworks that must wait for something asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Portal", "finish"]
+
+_T = TypeVar("_T")
+
+
+class Portal:
+    """Runs coroutines on a loop of its own, which starts on first use and ends with the process.
+
+    A forked child starts its own: threads do not survive a fork. Context variables of the caller are seen by the
+    coroutine.
+
+    Example:
+        >>> import asyncio
+        >>> portal = Portal()
+        >>> portal.run(asyncio.sleep(0, "done"))
+        'done'
+        >>> portal.close()
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
+        """Return the result of *coroutine*.
+
+        Args:
+            coroutine: what to wait for; it is cancelled when the time is up.
+            timeout: seconds; None leaves the deadline to the coroutine.
+
+        Raises:
+            TimeoutError: the time was up.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        try:
+            return future.result(timeout)
+        except BaseException:
+            # Also when this thread is interrupted: nothing goes on for a caller that is gone.
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop the loop and its thread; the next `run` starts another."""
+        with self._lock:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+            if loop is None or thread is None or self._pid != os.getpid():
+                return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._pid != os.getpid():
+            # In a forked child: the lock may be held by a thread that is not here, and the loop has no thread.
+            self._lock, self._loop, self._pid = threading.Lock(), None, os.getpid()
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="tenaudit-portal", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        for task in (tasks := asyncio.all_tasks(loop)):
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def finish(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Return the result of a coroutine that waits for nothing, without any loop.
+
+    Raises:
+        RuntimeError: it does wait.
+
+    Example:
+        >>> async def three():
+        ...     return 3
+        >>> finish(three())
+        3
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stopped:
+        result: _T = stopped.value
+        return result
+    coroutine.close()
+    raise RuntimeError("the coroutine waits, and there is no loop here")
