@@ -182,7 +182,7 @@ def test_what_a_view_aborts_with_keeps_its_text_and_a_ready_response_stays() -> 
             abort(make_response("teapot", 418))
         if how == "redirect":
             return redirect("/elsewhere")  # type: ignore[return-value]
-        abort(404)
+        return abort(404)
 
     client = app.test_client()
     assert client.get("/abort/text").json["message"] == "Said by the view."
@@ -216,7 +216,7 @@ def test_what_fails_after_the_view_is_opaque_too(caplog: pytest.LogCaptureFixtur
 
 def test_values_are_not_looked_up_for_strangers() -> None:
     app, _ = make()
-    app.add_url_rule("/thing/<int:number>", view_func=authenticated()(lambda number: str(number)))
+    app.add_url_rule("/thing/<int:number>", view_func=authenticated()(lambda number: f"{number}"))
     looked: list[object] = []
     app.url_value_preprocessor(lambda _endpoint, values: looked.append(values))
     assert app.test_client().get("/thing/1").status_code == 400

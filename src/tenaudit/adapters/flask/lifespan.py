@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["lifespan"]
 
 _CLOSING_SECONDS = 30.0
+# What `atexit` calls comes too late for stores that close on a thread pool: pools are shut before it. The pools
+# themselves are shut by this list, last in first out.
+_at_exit: Callable[[Callable[[], object]], object] = getattr(threading, "_register_atexit", atexit.register)
 
 
 def lifespan(*parts: AbstractAsyncContextManager[Any]) -> Callable[[Flask], None]:
@@ -61,7 +64,7 @@ class _Living:
                 return
             stack = AsyncExitStack()
             PORTAL.run(_enter(stack, self._parts), _CLOSING_SECONDS)
-            atexit.register(lambda: PORTAL.run(stack.aclose(), _CLOSING_SECONDS))
+            _at_exit(lambda: PORTAL.run(stack.aclose(), _CLOSING_SECONDS))
             self._pid = os.getpid()
 
 
