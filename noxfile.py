@@ -50,7 +50,7 @@ def arch(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the default suite with every extra, on real services where the machine has them."""
-    install(session, "test", extras="all")
+    install(session, "test", "platform", extras="all")
     # Fetched before the tests, so that no test's time limit pays for a first download.
     session.run("python", "-m", "tenaudit.testing.services", success_codes=[0, 1])
     session.run("coverage", "erase")
@@ -77,7 +77,7 @@ def each_extra(session: nox.Session, extra: str) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation with warnings as errors, and run its code blocks."""
-    install(session, "docs", extras="all")
+    install(session, "docs", "platform", extras="all")
     shutil.rmtree(ROOT / "docs" / "_build", ignore_errors=True)
     session.run("sphinx-build", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
     session.run("pytest", "tests/contracts", "-m", "not arch", "-q")
@@ -93,7 +93,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """Run the longer fault tests."""
-    install(session, "test", extras="all")
+    install(session, "test", "platform", extras="all")
     session.run("pytest", "-m", "faults", *session.posargs, success_codes=[0])
 
 

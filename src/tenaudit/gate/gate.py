@@ -26,7 +26,7 @@ from tenaudit.security import (
     strip_identity_headers,
     synthesize_headers,
 )
-from tenaudit.security.settings import count_unknown_roles
+from tenaudit.security.settings import count_unknown_roles, count_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,8 @@ class Gate:
         security = security or SecuritySettings()
         if security.on_unknown_roles is count_unknown_roles:
             security = replace(security, on_unknown_roles=partial(count_unknown_roles, registry=registry))
+        if security.on_untrusted is count_untrusted:
+            security = replace(security, on_untrusted=partial(count_untrusted, registry=registry))
         self.security = security
         # Whether the signature of a context is bound to the request line, which adapters read only then.
         self.needs_target = security.trust == "signed"

@@ -22,11 +22,12 @@ from tenaudit.security.context import (
     context_or_none,
     current_context,
 )
-from tenaudit.security.extract import HEADERS_READ, IDENTITY_HEADERS, extract_context, extract_trace
+from tenaudit.security.extract import HEADERS_READ, extract_context, extract_trace
+from tenaudit.security.forms import IDENTITY_HEADERS
 from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
 from tenaudit.security.roles import Role
 from tenaudit.security.settings import SecuritySettings
-from tenaudit.security.signing import SignedTarget
+from tenaudit.security.signing import ContextSigner, ContextVerifier, SignatureKey, SignedTarget, UntrustedContext
 from tenaudit.security.trace import parse_traceparent
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ __all__ = [
     "ApiKeyRecord",
     "ApiKeyStore",
     "Authenticator",
+    "ContextSigner",
+    "ContextVerifier",
     "InMemoryApiKeyStore",
     "JwtAuthenticator",
     "NoContextError",
@@ -47,8 +50,10 @@ __all__ = [
     "Role",
     "SecurityContext",
     "SecuritySettings",
+    "SignatureKey",
     "SignedTarget",
     "TraceContext",
+    "UntrustedContext",
     "authenticate_chain",
     "bind_context",
     "context_or_none",

@@ -12,17 +12,14 @@ from uuid import UUID
 
 from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor, SecurityContext, TraceContext
-from tenaudit.security.forms import ACTOR_TYPES, CANONICAL_UUID, CONTROL, TOKEN
+from tenaudit.security.forms import ACTOR_TYPES, CANONICAL_UUID, CONTROL, IDENTITY_HEADERS, TOKEN
 from tenaudit.security.settings import SecuritySettings
-from tenaudit.security.signing.target import SignedTarget
+from tenaudit.security.signing import SignedTarget, UntrustedContext
 from tenaudit.security.trace import parse_traceparent, read_trace
 
 __all__ = ["HEADERS_READ", "IDENTITY_HEADERS", "extract_context", "extract_trace"]
 
-IDENTITY_HEADERS = frozenset(
-    {"x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-session-id", "x-auth-method", "x-trace-id"}
-)
-HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent"}
+HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent", "signature", "signature-input"}
 # What the memory goes by. The user agent is no identity, and yet the same with each request of one client.
 _IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id", "user-agent")
 _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "x-trace-id"})
@@ -56,10 +53,11 @@ def extract_context(
         headers: name and value pairs in any case, or a mapping.
         settings: what to believe; the defaults when None.
         client_ip: the peer's address as the server knows it; no header is believed for it.
-        request: the request line that a signed context is bound to.
+        request: the request line that a signed context is bound to; needed with `trust="signed"` and only there.
 
     Raises:
-        ApiError: 400 `missing_tenant_id`, `invalid_tenant_id`, `invalid_user_id` or `ambiguous_header`.
+        ApiError: 401 `untrusted_context` with `trust="signed"`; 400 `missing_tenant_id`, `invalid_tenant_id`,
+            `invalid_user_id` or `ambiguous_header`.
 
     Example:
         >>> ctx = extract_context({"X-Tenant-ID": "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f", "X-Roles": "cashier"})
@@ -68,6 +66,10 @@ def extract_context(
     """
     if settings is None:
         settings = _DEFAULTS
+    if settings.verifier is not None:
+        if type(headers) is not list:
+            headers = list(headers.items() if isinstance(headers, Mapping) else headers)
+        _check_trust(headers, settings, request)
     if type(headers) is list:  # told apart first: asking an abstract class costs as much as reading two headers
         found = _collect(headers)
     else:
@@ -89,6 +91,18 @@ def extract_context(
         client_ip,
         user_agent,
     )
+
+
+def _check_trust(headers: list[tuple[str, str]], settings: SecuritySettings, request: SignedTarget | None) -> None:
+    """Refuse a context that is not signed as it must be; the client learns that, and not why."""
+    assert settings.verifier is not None
+    try:
+        settings.verifier.verify(headers, request)
+    except UntrustedContext as error:
+        settings.on_untrusted(error.reason)
+        raise ApiError.unauthorized(
+            "The identity of this request is not trusted.", code="untrusted_context", challenge="Signature"
+        ) from None
 
 
 def _identify(found: _Found, settings: SecuritySettings) -> _Identity:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ACTOR_TYPES", "CANONICAL_UUID", "CONTROL", "TOKEN", "carryable"]
+__all__ = ["ACTOR_TYPES", "CANONICAL_UUID", "CONTROL", "IDENTITY_HEADERS", "TOKEN", "carryable"]
+
+# Every header that states who asks. The trace is not among them, save for the bare id, which only a gateway sets.
+IDENTITY_HEADERS = frozenset(
+    {"x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-session-id", "x-auth-method", "x-trace-id"}
+)
 
 # RFC 9562 section 4: 8-4-4-4-12 hex digits, upper case is read too. No braces, no urn:uuid:.
 CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenaudit.errors import ApiError
-from tenaudit.security.extract import IDENTITY_HEADERS
-from tenaudit.security.forms import ACTOR_TYPES, TOKEN, carryable
+from tenaudit.security.forms import ACTOR_TYPES, IDENTITY_HEADERS, TOKEN, carryable
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-__all__ = ["SecuritySettings", "count_unknown_roles"]
+    from tenaudit.security.signing import ContextVerifier
+
+__all__ = ["SecuritySettings", "count_unknown_roles", "count_untrusted"]
 
 
 def count_unknown_roles(roles: int, registry: CollectorRegistry | None = None) -> None:
@@ -25,23 +27,33 @@ def count_unknown_roles(roles: int, registry: CollectorRegistry | None = None) -
     counter(registry, "security_unknown_roles_total", "Role names that no vocabulary knows; never granted.").inc(roles)
 
 
+def count_untrusted(reason: str, registry: CollectorRegistry | None = None) -> None:
+    """Add one to `security_untrusted_contexts_total` of *registry* (None: prometheus-client's default)."""
+    counter(registry, "security_untrusted_contexts_total", "Signed contexts that were refused.", ("reason",)).labels(
+        reason
+    ).inc()
+
+
 @dataclass(frozen=True, slots=True)
 class SecuritySettings:
     """How identity headers are read and who may have set them.
 
     Args:
-        trust: `"mesh"`: an upstream strips these headers from clients and sets them itself.
+        trust: `"mesh"`: an upstream strips these headers from clients and sets them itself. `"signed"`: the gateway
+            signs them (RFC 9421), and *verifier* says with which keys.
         known_roles: the role names that may enter a context, matched without regard to case.
         max_user_id_bytes: UTF-8 bytes that `X-User-ID` may have.
         on_unknown_roles: called with the number of unknown roles of a request.
         random_bytes: source of new trace ids.
+        verifier: what checks signed contexts; with `trust="signed"` and only there.
+        on_untrusted: called with the reason of each context that is refused for its signature.
 
     Attributes:
         memo: what header values were found to mean under these settings; bounded, kept by `extract_context`.
 
     Raises:
-        ConfigurationError: an unknown trust mode, or one that this version does not implement; a role name that
-            no `X-Roles` could carry, or two names that differ by case alone.
+        ConfigurationError: an unknown trust mode; `"signed"` without a verifier, or one with another mode; a role
+            name that no `X-Roles` could carry, or two names that differ by case alone.
 
     Example:
         >>> SecuritySettings(known_roles=["Auditor"]).role_of("AUDITOR")
@@ -53,14 +65,16 @@ class SecuritySettings:
     max_user_id_bytes: int = 256
     on_unknown_roles: Callable[[int], None] = count_unknown_roles
     random_bytes: Callable[[int], bytes] = os.urandom
+    verifier: ContextVerifier | None = None
+    on_untrusted: Callable[[str], None] = count_untrusted
     memo: dict[tuple[object, ...], Any] = field(init=False, repr=False, compare=False, default_factory=dict)
     _by_lower: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.trust == "signed":
-            raise ConfigurationError('trust="signed" is not available in this version; use trust="mesh"')
-        if self.trust != "mesh":
+        if self.trust not in ("mesh", "signed"):
             raise ConfigurationError(f'trust must be "mesh" or "signed", not {self.trust!r}')
+        if (self.trust == "signed") != (self.verifier is not None):
+            raise ConfigurationError('trust="signed" needs a verifier, and only trust="signed" takes one')
         if self.max_user_id_bytes < 1:
             raise ConfigurationError("max_user_id_bytes must be at least 1")
         names = _role_names(self.known_roles)

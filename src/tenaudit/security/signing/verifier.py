@@ -1,0 +1,208 @@
+"""The service's side: is this context what the gateway signed, for this request, just now?"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from tenaudit._kernel.clock import SystemClock
+from tenaudit._kernel.error import ConfigurationError, TenauditError
+from tenaudit.security.forms import IDENTITY_HEADERS
+from tenaudit.security.signing.base import DERIVED, TAG, derived_values, signature_base
+from tenaudit.security.signing.fields import FieldError, read_inputs, read_signatures
+from tenaudit.security.signing.replay import UsedNonces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tenaudit._kernel.clock import Clock
+    from tenaudit.security.signing.fields import SignatureInput
+    from tenaudit.security.signing.keys import SignatureKey
+    from tenaudit.security.signing.target import SignedTarget
+
+__all__ = ["ContextVerifier", "UntrustedContext"]
+
+_log = logging.getLogger("tenaudit.security")
+_REQUIRED = frozenset({*DERIVED, "x-tenant-id"})
+
+
+class UntrustedContext(TenauditError):  # noqa: N818 - named after what is wrong, as InvalidCursor is
+    """A context is not what a known key signed for this request; `reason` is a stable word, for logs and metrics.
+
+    `unsigned`, `malformed`, `ambiguous`, `unknown_key`, `wrong_algorithm`, `uncovered_header`, `missing_component`,
+    `future`, `expired`, `stale`, `long_lived`, `altered`, `no_nonce`, `replayed`, `replay_memory_full`, `no_request`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Found(NamedTuple):
+    """The fields of one request that matter here."""
+
+    identity: dict[str, str]
+    inputs: str
+    signatures: str
+
+
+class ContextVerifier:
+    """Checks signed contexts (RFC 9421 section 3.2).
+
+    The algorithm belongs to the key and is never read from the message. Every identity header must be covered, and
+    the request line with it: a context that was signed for another path, method, authority or query is refused.
+
+    Args:
+        keys: every key that is live; two or more while one is being replaced.
+        max_age: seconds since `created` after which a context is refused, whatever its `expires` says, and the
+            longest lifetime that is taken.
+        leeway: seconds of clock skew between gateway and service, 0 to 60.
+        single_use: take each signature once, by its nonce. The memory is this process's own: a copy sent to another
+            worker within *max_age* is not seen there.
+        used_limit: nonces that are remembered for it at once.
+        clock: time source.
+
+    Raises:
+        ConfigurationError: no key, two keys of one id, or a number out of range.
+
+    Example:
+        >>> from tenaudit.security import ContextSigner, SignatureKey, SignedTarget
+        >>> key = SignatureKey.hmac_sha256("k1", b"an example secret of 32 bytes!!!")
+        >>> headers = [("X-Tenant-ID", "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f")]
+        >>> request = SignedTarget("GET", "orders", "/orders/7")
+        >>> ContextVerifier([key]).verify(headers + ContextSigner(key).sign(headers, request), request)
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[SignatureKey],
+        *,
+        max_age: float = 60.0,
+        leeway: float = 5.0,
+        single_use: bool = False,
+        used_limit: int = 100_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self._keys = {key.key_id: key for key in keys}
+        if not keys or len(self._keys) != len(keys):
+            raise ConfigurationError("ContextVerifier needs at least one key, and each key id once")
+        if not 1 <= max_age <= 3600 or not 0 <= leeway <= 60:
+            raise ConfigurationError("max_age must be 1 to 3600 seconds and leeway 0 to 60")
+        if used_limit < 1:
+            raise ConfigurationError("used_limit must be at least 1")
+        self._max_age = max_age
+        self._leeway = leeway
+        self._used = UsedNonces(used_limit) if single_use else None
+        self._clock = clock or SystemClock()
+
+    def verify(self, headers: Iterable[tuple[str, str]], request: SignedTarget | None) -> None:
+        """Return when the identity headers are what a known key signed for *request*.
+
+        Args:
+            headers: name and value pairs as they came, repeated names included.
+            request: the request line as it came; None is refused.
+
+        Raises:
+            UntrustedContext: they are not; `reason` says why.
+        """
+        if request is None:
+            raise UntrustedContext("no_request")
+        found = _collect(headers)
+        try:
+            signed = _ours(read_inputs(found.inputs))
+            signatures = read_signatures(found.signatures)
+        except FieldError:
+            raise UntrustedContext("malformed") from None
+        if signed is None:
+            raise UntrustedContext("unsigned")
+        label, input_ = signed
+        signature = signatures.get(label)
+        if signature is None:
+            raise UntrustedContext("unsigned")
+        key = self._key(input_)
+        components = _covered(input_, found.identity)
+        expires = self._check_times(input_)
+        values = {**derived_values(request), **found.identity}
+        base = signature_base([(name, values[name]) for name in components], input_.text)
+        # A line break in a value would be a line of its own; no server hands one on.
+        if base.count(b"\n") != len(components) or not key.verify(base, signature):
+            _log.info("a signed context was altered", extra={"action": "context_altered", "key_id": key.key_id})
+            raise UntrustedContext("altered")
+        self._use_once(key, input_, expires)
+
+    def _key(self, input_: SignatureInput) -> SignatureKey:
+        key = self._keys.get(str(input_.parameters.get("keyid")))
+        if key is None:
+            raise UntrustedContext("unknown_key")
+        # Stated or not, it is the key's own that is used.
+        if input_.parameters.get("alg", key.algorithm) != key.algorithm:
+            raise UntrustedContext("wrong_algorithm")
+        return key
+
+    def _check_times(self, input_: SignatureInput) -> int:
+        created, expires = input_.parameters.get("created"), input_.parameters.get("expires")
+        if not isinstance(created, int) or not isinstance(expires, int):
+            raise UntrustedContext("malformed")
+        now = self._clock.time_ns() / 1e9
+        if created > now + self._leeway:
+            raise UntrustedContext("future")
+        if expires <= now - self._leeway:
+            raise UntrustedContext("expired")
+        if created < now - self._leeway - self._max_age:
+            raise UntrustedContext("stale")
+        if expires - created > self._max_age:
+            raise UntrustedContext("long_lived")
+        return expires
+
+    def _use_once(self, key: SignatureKey, input_: SignatureInput, expires: int) -> None:
+        if self._used is None:
+            return
+        nonce = input_.parameters.get("nonce")
+        if not isinstance(nonce, str) or not nonce:
+            raise UntrustedContext("no_nonce")
+        now = self._clock.time_ns() / 1e9
+        state = self._used.take(f"{key.key_id} {nonce}", expires + self._leeway, now)
+        if state != "fresh":
+            raise UntrustedContext(state)
+
+
+def _collect(headers: Iterable[tuple[str, str]]) -> _Found:
+    identity: dict[str, str] = {}
+    inputs: list[str] = []
+    signatures: list[str] = []
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered in IDENTITY_HEADERS:
+            if lowered in identity:
+                raise UntrustedContext("ambiguous")
+            # RFC 9421 section 2.1: without the whitespace around it.
+            identity[lowered] = value.strip(" \t")
+        elif lowered == "signature-input":
+            inputs.append(value)
+        elif lowered == "signature":
+            signatures.append(value)
+        elif "_" in lowered and lowered.replace("_", "-") in IDENTITY_HEADERS:
+            raise UntrustedContext("uncovered_header")
+    # Lines of one field are one dictionary (RFC 9651 section 4.2).
+    return _Found(identity, ", ".join(inputs), ", ".join(signatures))
+
+
+def _ours(inputs: dict[str, SignatureInput]) -> tuple[str, SignatureInput] | None:
+    """Return the one signature with our tag; those of other applications are theirs to check."""
+    tagged = [(label, member) for label, member in inputs.items() if member.parameters.get("tag") == TAG]
+    if len(tagged) > 1:
+        raise UntrustedContext("ambiguous")
+    return tagged[0] if tagged else None
+
+
+def _covered(input_: SignatureInput, identity: dict[str, str]) -> tuple[str, ...]:
+    """Return the covered components: the whole request line, and the identity headers neither more nor less."""
+    components = input_.components
+    covered = frozenset(components or ())
+    if components is None or len(covered) != len(components):
+        raise UntrustedContext("malformed")
+    if not covered >= _REQUIRED or not covered <= identity.keys() | _REQUIRED or "x-tenant-id" not in identity:
+        raise UntrustedContext("missing_component")
+    if not identity.keys() <= covered:
+        raise UntrustedContext("uncovered_header")
+    return components
