@@ -1,7 +1,7 @@
 """What it costs to sign an identity with its request, and to check it, beside another implementation and a JWT.
 
-Ours: `ContextSigner.sign`, `ContextVerifier.verify`, and `signed/extract-hmac`: `extract_context` with `trust="signed"`,
-    which is the whole way to a context.
+Ours: `ContextSigner.sign` and `ContextVerifier.verify`; `signed/extract-hmac` is `extract_context` with
+    `trust="signed"`, which is the whole way to a context.
 http-message-signatures: the same covered components, keys and parameters by its signer and verifier; to a verified
     message.
 pyjwt-hs256: the same identity as an HS256 token, which is bound to no request.

@@ -142,7 +142,7 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> _Found:
                 found[lowered] = _Header.REPEATED if lowered in found else value
         elif "_" in lowered and lowered.replace("_", "-") in IDENTITY_HEADERS:
             # A server that folds underscores would hand this to the application as the real header.
-            raise ApiError(400, "ambiguous_header", "A header is spelled with underscores.", errors=[_field(name)])
+            raise ApiError(400, "ambiguous_header", "A header is spelled with underscores.", errors=[_field(lowered)])
     if states:
         found["tracestate"] = ",".join(states)
     return found

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GateMiddleware"]
 
+# Starlette's limit of bodies answers in plain text instead of raising; it is told by its text's length.
+_TOO_LARGE = 413
+_STARLETTES_OWN = {(b"content-length", b"17"), (b"content-type", b"text/plain; charset=utf-8")}
 # The ASGI extension by which a handshake is refused with a whole response.
 _DENIAL = "websocket.http.response"
 
@@ -81,6 +84,8 @@ class GateMiddleware:
             if message["type"] == "http.response.start":
                 if exchange.template is None:
                     exchange.refuse_unguarded(scope["method"], message["status"])
+                if message["status"] == _TOO_LARGE and _STARLETTES_OWN <= set(message.get("headers", ())):
+                    raise ApiError.payload_too_large()
                 exchange.status = message["status"]
                 ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
                 names = LIMITED_NAMES if exchange.rate_headers else TRACE_NAMES
