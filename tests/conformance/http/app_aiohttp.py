@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tenaudit.adapters.aiohttp import authenticated, current, install, public, require
 from tenaudit.policy import ensure_capability
-from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, ERRORS, JSON, gate_of, whoami
+from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, JSON, error_of, gate_of, whoami
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def crash(_request: web.Request) -> web.Response:
 
 @authenticated()
 async def error(request: web.Request) -> web.Response:
-    raise ERRORS[request.match_info["kind"]]()
+    raise error_of(request.match_info["kind"])
 
 
 @authenticated()

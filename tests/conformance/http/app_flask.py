@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, abort, request
 
 from tenaudit.adapters.flask import authenticated, current, install, public, require
 from tenaudit.policy import ensure_capability
-from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, ERRORS, JSON, gate_of, whoami
+from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, JSON, error_of, gate_of, whoami
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def crash() -> Response:
 
 @authenticated()
 def error(kind: str) -> Response:
-    raise ERRORS[kind]()
+    raise error_of(kind)
 
 
 @authenticated()

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from tenaudit.adapters.starlette import authenticated, current, install, public, require
 from tenaudit.policy import ensure_capability
-from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, ERRORS, JSON, gate_of, whoami
+from tests.conformance.http.shop import BODY_LIMIT, CAPABILITIES, JSON, error_of, gate_of, whoami
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def crash(_request: Request) -> Response:
 
 @authenticated()
 async def error(request: Request) -> Response:
-    raise ERRORS[request.path_params["kind"]]()
+    raise error_of(request.path_params["kind"])
 
 
 @authenticated()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,6 +14,7 @@ from tenaudit import ApiError, Gate
 from tenaudit.ratelimit import InMemoryEngine
 from tenaudit.security import (
     ApiKeyAuthenticator,
+    ApiKeyRecord,
     ContextVerifier,
     InMemoryApiKeyStore,
     SecuritySettings,
@@ -19,7 +22,6 @@ from tenaudit.security import (
     current_context,
     new_api_key,
 )
-from tenaudit.security.api_keys import ApiKeyRecord
 from tenaudit.testing.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -57,6 +59,10 @@ ERRORS: dict[str, Callable[[], ApiError]] = {
     "unavailable": lambda: ApiError.unavailable(retry_after=3),
     "internal": ApiError.internal,
 }
+
+
+def error_of(kind: str) -> ApiError:
+    return ERRORS[kind]()
 
 
 def whoami() -> bytes:
@@ -103,10 +109,6 @@ VARIANTS = ("mesh", "limited", "roles", "none", "signed", "edge")
 
 
 def _record() -> ApiKeyRecord:
-    import hashlib
-
     _, made = new_api_key(UUID(TENANT), ["Inventory"])
     prefix, secret = API_KEY[:15], API_KEY[16:]
-    import dataclasses
-
     return dataclasses.replace(made, prefix=prefix, secret_hash=hashlib.sha256(secret.encode()).digest())

@@ -84,7 +84,7 @@ class GateMiddleware:
             if message["type"] == "http.response.start":
                 if exchange.template is None:
                     exchange.refuse_unguarded(scope["method"], message["status"])
-                if message["status"] == _TOO_LARGE and _STARLETTES_OWN <= set(message.get("headers", ())):
+                if message["status"] == _TOO_LARGE and set(message["headers"]) >= _STARLETTES_OWN:
                     raise ApiError.payload_too_large()
                 exchange.status = message["status"]
                 ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
