@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError, Reply
+from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tenaudit.gate.gate import Gate
     from tenaudit.gate.message import Admission, Identity
@@ -35,12 +36,23 @@ class Exchange:
         # The route's template, None before a route was found.
         self.template: str | None = None
         self.admission: Admission | None = None
-        # Header pairs of the limiter, as the framework wants them.
-        self.rate_headers: list[tuple[bytes, bytes]] = []
+        # What the answer says of the limits.
+        self.rate_headers: Sequence[tuple[str, str]] = ()
         # Whether the answer is one of ours, which needs no guarded route to stand behind it.
         self.answered = False
         # The status that went out, 0 before there is one.
         self.status = 0
+
+    def admitted(self, admission: Admission) -> None:
+        """Note that the request was let through, and on which terms."""
+        self.admission = admission
+        if admission.rate is not None:
+            self.rate_headers = rate_limit_headers(admission.rate)
+
+    @property
+    def holds_slots(self) -> bool:
+        """Whether slots must be given back when the request has ended."""
+        return self.admission is not None and self.gate.holds_slots(self.admission)
 
     def reply(self, error: Exception, accept: str) -> Reply:
         """Turn whatever was raised into the bytes of an answer, and count it."""

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.errors import ApiError, HttpMetrics, LabelGuard, Reply, error_reply
-from tenaudit.errors.instruments import counter
+from tenaudit.errors import ApiError, HttpMetrics, Reply, error_reply
+from tenaudit.gate.limits import Limits
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
 from tenaudit.policy import Decision, MatrixEngine, PolicyGuard, PolicyMatrix
-from tenaudit.ratelimit import InMemoryEngine, Rule, parse_rule, rate_limit_headers, retry_after_seconds
+from tenaudit.ratelimit import rate_limit_headers
 from tenaudit.security import (
     SecurityContext,
     SecuritySettings,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tenaudit.errors import ErrorCatalogue
     from tenaudit.policy import PolicyEngine
     from tenaudit.policy.guard import Disclosure
-    from tenaudit.ratelimit import RateDecision, RateLimiterEngine
+    from tenaudit.ratelimit import RateLimiterEngine, Rule
     from tenaudit.security import Authenticator, TraceContext
 
 __all__ = ["Gate"]
@@ -110,18 +110,12 @@ class Gate:
         )
         self._authenticators = tuple(authenticators)
         self.is_edge = bool(self._authenticators)
-        self._limits = tuple(parse_rule(rule) if isinstance(rule, str) else rule for rule in limits)
-        self.is_limited = bool(self._limits)
-        self._limiter = limiter or InMemoryEngine()
-        self._hit_nowait = self._limiter.hit_nowait if isinstance(self._limiter, InMemoryEngine) else None
+        self.limits = Limits(limiter, limits, registry)
+        self.is_limited = self.limits.is_on
         # Whether a request is identified and admitted without waiting for anything, so that no loop is needed.
-        self.is_immediate = not self.is_edge and (self._hit_nowait is not None or not self.is_limited)
+        self.is_immediate = not self.is_edge and self.limits.is_immediate
         if self.is_edge and self.needs_target:
             raise ConfigurationError('an edge gate checks credentials, not signatures: leave trust at "mesh" there')
-        self._rule_names = LabelGuard(100)
-        self._rate_decisions = counter(
-            registry, "rate_limiter_decisions_total", "Rate limit verdicts by rule.", ("rule", "outcome")
-        )
         _log.info(
             'identity headers are believed because trust="%s": %s',
             security.trust,
@@ -158,14 +152,33 @@ class Gate:
         Raises:
             ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order.
         """
-        if not self.is_limited or identity.context is None:
-            return Admission(identity, None, self.ensure(identity, rule))
-        rate = await self._limit(identity.context)
+        if self.limits.is_immediate or identity.context is None:
+            return self.admit_nowait(identity, rule)
+        rate = await self.limits.charge(identity.context)
         try:
             return Admission(identity, rate, self.ensure(identity, rule))
         except ApiError as denial:
             # A request that goes no further holds no slot; its answer says where the client stands all the same.
-            await self.release(Admission(identity, rate, None))
+            if self.limits.holds_slots(rate):
+                await self.limits.release(identity.context, rate)
+            denial.headers = (*denial.headers, *rate_limit_headers(rate))
+            raise
+
+    def admit_nowait(self, identity: Identity, rule: RouteRule) -> Admission:
+        """`admit` without waiting, where `limits.is_immediate`.
+
+        Raises:
+            ApiError: as `admit`.
+        """
+        if not self.is_limited or identity.context is None:
+            return Admission(identity, None, self.ensure(identity, rule))
+        rate = self.limits.charge_nowait(identity.context)
+        try:
+            return Admission(identity, rate, self.ensure(identity, rule))
+        except ApiError as denial:
+            # As above.
+            if self.limits.holds_slots(rate):
+                self.limits.release_nowait(identity.context, rate)
             denial.headers = (*denial.headers, *rate_limit_headers(rate))
             raise
 
@@ -186,12 +199,15 @@ class Gate:
         """Count how a request ended; *template* is the route's, None when no route matched."""
         self.metrics.request(method, template, status, seconds)
 
+    def holds_slots(self, admission: Admission) -> bool:
+        """Tell whether a concurrency rule counted a request and must be given its slot back."""
+        return admission.rate is not None and self.limits.holds_slots(admission.rate)
+
     async def release(self, admission: Admission) -> None:
         """Give the slots of concurrency rules back once the request has ended."""
-        if admission.rate is not None and admission.identity.context is not None:
-            held = [rule for rule in admission.rate.charged if rule.algorithm == "concurrency"]
-            if held:
-                await self._limiter.refund(_partition(admission.identity.context), *held, at=admission.rate.at)
+        context, rate = admission.identity.context, admission.rate
+        if context is not None and rate is not None and self.limits.holds_slots(rate):
+            await self.limits.release(context, rate)
 
     def reply(self, error: ApiError, trace: TraceContext, *, accept: str = "") -> Reply:
         """Turn an error into the bytes of its answer, and count it."""
@@ -213,19 +229,6 @@ class Gate:
         self.fault(error, trace)
         return ApiError.unavailable("Credentials cannot be checked now.", retry_after=1)
 
-    async def _limit(self, context: SecurityContext) -> RateDecision:
-        key = _partition(context)
-        if self._hit_nowait is not None:
-            rate = self._hit_nowait(key, *self._limits)
-        else:
-            rate = await self._limiter.hit(key, *self._limits)
-        for verdict in rate.rules:
-            outcome = "allow" if verdict.allowed else "shadow" if verdict.rule.shadow else "deny"
-            self._rate_decisions.labels(self._rule_names.label(verdict.rule.name), outcome).inc()
-        if not rate.allowed:
-            raise _rate_limited(rate)
-        return rate
-
     def _audit_denial(self, context: SecurityContext, decision: Decision) -> None:
         if self.producer is not None:
             self.producer.emit(
@@ -235,13 +238,3 @@ class Gate:
                 payload={"capability": decision.capability, "roles": sorted(context.roles), "reason": decision.reason},
                 context=context,
             )
-
-
-def _partition(context: SecurityContext) -> str:
-    return f"tenant:{context.tenant_id}"
-
-
-def _rate_limited(rate: RateDecision) -> ApiError:
-    seconds = retry_after_seconds(rate)
-    headers = [(name, value) for name, value in rate_limit_headers(rate) if name != "Retry-After"]
-    return ApiError(429, "rate_limited", "A rate limit is used up.", retry_after=seconds, headers=headers)

@@ -76,11 +76,6 @@ class Admission(NamedTuple):
     rate: RateDecision | None
     decision: Decision | None
 
-    @property
-    def holds_slots(self) -> bool:
-        """Whether a concurrency rule counted this request and must be given its slot back."""
-        return self.rate is not None and any(rule.algorithm == "concurrency" for rule in self.rate.charged)
-
 
 def origin_form(target: str) -> str:
     """Return path and query of a request target, which proxies send as a whole URL.

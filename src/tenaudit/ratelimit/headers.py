@@ -51,7 +51,7 @@ def rate_limit_headers(
     suffix = _partition(partition_key, secret)
     reported = verdicts if decision.allowed else decision.refused_by
     headers = [
-        ("RateLimit-Policy", ", ".join(_policy(verdict) + suffix for verdict in verdicts)),
+        ("RateLimit-Policy", ", ".join(verdict.rule.policy + suffix for verdict in verdicts)),
         ("RateLimit", ", ".join(_limit(verdict) + suffix for verdict in reported)),
     ]
     seconds = retry_after_seconds(decision)
@@ -72,17 +72,10 @@ def retry_after_seconds(decision: RateDecision) -> int | None:
     return max(ceil(max(v.retry_after, v.refill_after)) for v in decision.refused_by)
 
 
-def _policy(verdict: RuleVerdict) -> str:
-    rule = verdict.rule
-    if rule.algorithm == "concurrency":
-        return f'{_string(rule.name)};q={rule.limit};qu="concurrent-requests"'
-    return f"{_string(rule.name)};q={rule.limit};w={rule.window}"
-
-
 def _limit(verdict: RuleVerdict) -> str:
     rule = verdict.rule
     # A bucket may hold more than the quota of its window; what is advertised as left never exceeds it.
-    text = f"{_string(rule.name)};r={min(verdict.remaining, rule.limit)}"
+    text = f"{rule.quoted};r={min(verdict.remaining, rule.limit)}"
     if rule.algorithm == "concurrency" or not verdict.refill_after:
         return text
     return f"{text};t={ceil(verdict.refill_after)}"
@@ -95,8 +88,3 @@ def _partition(partition_key: str | None, secret: bytes | None) -> str:
         raise ConfigurationError("rate_limit_headers needs a secret to send a partition_key as its HMAC")
     digest = hmac.digest(secret, partition_key.encode("utf-8", "surrogatepass"), sha256)
     return f";pk=:{b64encode(digest[:_PK_BYTES]).decode('ascii')}:"
-
-
-def _string(name: str) -> str:
-    # RFC 9651, section 4.1.6; `Rule` keeps every other character that would need care out of a name.
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

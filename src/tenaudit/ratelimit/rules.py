@@ -102,6 +102,8 @@ class Rule:
     interval: int = field(init=False, repr=False, compare=False)
     depth: int = field(init=False, repr=False, compare=False)
     state_key: str = field(init=False, repr=False, compare=False)
+    quoted: str = field(init=False, repr=False, compare=False)
+    policy: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -116,6 +118,11 @@ class Rule:
         put(self, "depth", self.burst * self.interval)
         # What the counters belong to: a rule that counts differently starts afresh, shadow may be toggled.
         put(self, "state_key", f"{self.name};{self.algorithm};{self.limit};{self.window};{self.burst}")
+        # How the rule stands in header fields: its name as a string (RFC 9651 section 4.1.6; no character that
+        # would need care is ever in a name), and with its quota and window.
+        window = 'qu="concurrent-requests"' if self.algorithm == "concurrency" else f"w={self.window}"
+        put(self, "quoted", f'"{self.name}"')
+        put(self, "policy", f'"{self.name}";q={self.limit};{window}')
         _check_words(self)
 
     def __str__(self) -> str:

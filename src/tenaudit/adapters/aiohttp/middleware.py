@@ -11,7 +11,6 @@ from tenaudit.adapters.aiohttp.guard import template_of
 from tenaudit.adapters.aiohttp.wire import EXCHANGE, api_error_of, request_view, response_of, with_headers
 from tenaudit.gate import Exchange
 from tenaudit.policy.guard import BOUND_GUARD
-from tenaudit.ratelimit import rate_limit_headers
 from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
                 BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(bound_guard)
             gate.settle(request.method, exchange.template, exchange.status or 499, perf_counter() - started)
-            if exchange.admission is not None and exchange.admission.holds_slots:
+            if exchange.admission is not None and exchange.holds_slots:
                 await gate.release(exchange.admission)
         return response
 
@@ -92,9 +91,7 @@ async def _admit(exchange: Exchange, guard: Guard, request: web.Request) -> None
     if not exchange.gate.is_limited:
         exchange.gate.ensure(exchange.identity, rule)
         return
-    admission = exchange.admission = await exchange.gate.admit(exchange.identity, rule)
-    if admission.rate is not None:
-        exchange.rate_headers = [(name.encode(), value.encode()) for name, value in rate_limit_headers(admission.rate)]
+    exchange.admitted(await exchange.gate.admit(exchange.identity, rule))
 
 
 async def _streamed(response: web.StreamResponse, request: web.Request) -> web.StreamResponse:
@@ -138,4 +135,4 @@ async def prepare(request: web.BaseRequest, response: web.StreamResponse) -> Non
     exchange.status = response.status
     response.headers["X-Trace-ID"] = exchange.identity.trace.trace_id
     for name, value in exchange.rate_headers:
-        response.headers[name.decode()] = value.decode()
+        response.headers[name] = value

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from tenaudit._kernel.portal import finish
 from tenaudit.adapters.flask.portal import PORTAL
 from tenaudit.adapters.flask.wire import api_error_of, exchange_of, response_of
 from tenaudit.errors import ApiError
 from tenaudit.gate import Declarations, RouteRule
-from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +77,10 @@ class Guard:
         if not gate.is_limited:
             gate.ensure(exchange.identity, rule)
             return
-        admit = gate.admit(exchange.identity, rule)
-        admission = exchange.admission = finish(admit) if gate.is_immediate else PORTAL.run(admit)
-        if admission.rate is not None:
-            exchange.rate_headers = [(n.encode(), v.encode()) for n, v in rate_limit_headers(admission.rate)]
+        if gate.limits.is_immediate:
+            exchange.admitted(gate.admit_nowait(exchange.identity, rule))
+        else:
+            exchange.admitted(PORTAL.run(gate.admit(exchange.identity, rule)))
 
     def options(self, *_context: Any) -> Response:
         """Answer OPTIONS of a route without a view for it, in the place of Flask's own answer."""

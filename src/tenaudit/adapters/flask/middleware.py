@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GateMiddleware"]
 
-_LIMITED = frozenset({"x-trace-id", "ratelimit", "ratelimit-policy"})
+# Names that stand in an answer once, with the gate's value, whatever a view wrote.
+_TRACED = frozenset({"x-trace-id"})
+_LIMITED = _TRACED | {"ratelimit", "ratelimit-policy"}
 
 
 class GateMiddleware:
@@ -59,7 +61,7 @@ class GateMiddleware:
         def end() -> None:
             method = environ["REQUEST_METHOD"]
             gate.settle(method, exchange.template, exchange.status or 499, perf_counter() - started)
-            if exchange.admission is not None and exchange.admission.holds_slots:
+            if exchange.admission is not None and exchange.holds_slots:
                 release = gate.release(exchange.admission)
                 finish(release) if gate.is_immediate else PORTAL.run(release)
 
@@ -101,9 +103,8 @@ def _starting(exchange: Exchange, environ: WSGIEnvironment, start_response: Star
         if exchange.template is None:
             exchange.refuse_unguarded(environ["REQUEST_METHOD"], code)
         exchange.status = code
-        limits = [(name.decode(), value.decode()) for name, value in exchange.rate_headers]
-        ours = [("X-Trace-ID", exchange.identity.trace.trace_id), *limits]
-        names = _LIMITED if limits else {"x-trace-id"}
+        ours = [("X-Trace-ID", exchange.identity.trace.trace_id), *exchange.rate_headers]
+        names = _LIMITED if exchange.rate_headers else _TRACED
         kept = [pair for pair in headers if pair[0].lower() not in names]
         return start_response(status, kept + ours, exc_info)
 

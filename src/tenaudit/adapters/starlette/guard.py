@@ -13,8 +13,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.starlette.allowed import methods_of
 from tenaudit.adapters.starlette.exchange import answer_http_exception, answer_of
 from tenaudit.adapters.starlette.guarded_routes import GuardedRoutes
-from tenaudit.adapters.starlette.wire import EXCHANGE, encoded, send_reply
-from tenaudit.ratelimit import rate_limit_headers
+from tenaudit.adapters.starlette.wire import EXCHANGE, send_reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -55,15 +54,17 @@ class GuardedRoute:
             # A class view is asked for a method that it has no code for; it was not entered, so nothing was asked.
             raise HTTPException(405)
         exchange.template = self._template
-        if self._gate.is_limited:
-            return self._limited(exchange, rule, scope, receive, send)
-        self._gate.ensure(exchange.identity, rule)
+        gate = self._gate
+        if not gate.is_limited:
+            gate.ensure(exchange.identity, rule)
+        elif gate.limits.is_immediate:
+            exchange.admitted(gate.admit_nowait(exchange.identity, rule))
+        else:
+            return self._waiting(exchange, rule, scope, receive, send)
         return self._app(scope, receive, send)
 
-    async def _limited(self, exchange: Exchange, rule: RouteRule, scope: Scope, receive: Receive, send: Send) -> None:
-        admission = exchange.admission = await self._gate.admit(exchange.identity, rule)
-        if admission.rate is not None:
-            exchange.rate_headers = encoded(rate_limit_headers(admission.rate))
+    async def _waiting(self, exchange: Exchange, rule: RouteRule, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange.admitted(await self._gate.admit(exchange.identity, rule))
         await self._app(scope, receive, send)
 
 

@@ -87,8 +87,11 @@ class GateMiddleware:
                 if message["status"] == _TOO_LARGE and set(message["headers"]) >= _STARLETTES_OWN:
                     raise ApiError.payload_too_large()
                 exchange.status = message["status"]
-                ours = [(b"x-trace-id", identity.trace.trace_id.encode()), *exchange.rate_headers]
-                names = LIMITED_NAMES if exchange.rate_headers else TRACE_NAMES
+                ours = [(b"x-trace-id", identity.trace.trace_id.encode())]
+                names = TRACE_NAMES
+                if exchange.rate_headers:
+                    ours += encoded(exchange.rate_headers)
+                    names = LIMITED_NAMES
                 message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in names] + ours
             return send(message)
 
@@ -107,7 +110,7 @@ class GateMiddleware:
             # No status: the client went away before there was one, which servers log as 499.
             seconds = perf_counter() - started
             gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
-            if exchange.admission is not None and exchange.admission.holds_slots:
+            if exchange.admission is not None and exchange.holds_slots:
                 await gate.release(exchange.admission)
 
     async def _edge(self, scope: Scope) -> Exchange:
@@ -137,7 +140,7 @@ class GateMiddleware:
             if bound is not None:
                 BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(guard)
-            if exchange.admission is not None and exchange.admission.holds_slots:
+            if exchange.admission is not None and exchange.holds_slots:
                 await self._gate.release(exchange.admission)
 
     async def _deny(self, exchange: Exchange, error: ApiError, scope: Scope, send: Send) -> None:

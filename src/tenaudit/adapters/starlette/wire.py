@@ -55,11 +55,13 @@ def request_view(scope: Scope, *, every_header: bool = False, target: bool = Fal
     client = scope.get("client")
     # HTTP header bytes are ISO 8859-1 to ASGI, whatever they mean; names are lower-case already. One look-up both
     # picks a name and decodes it; a name with an underscore may be a twin of one, which must be seen.
-    headers = [
-        (name or raw_name.decode("latin-1"), value.decode("latin-1"))
-        for raw_name, value in scope["headers"]
-        if (name := _NAMES.get(raw_name)) is not None or every_header or b"_" in raw_name
-    ]
+    headers = []
+    for raw_name, value in scope["headers"]:
+        name = _NAMES.get(raw_name)
+        if name is not None:
+            headers.append((name, value.decode("latin-1")))
+        elif every_header or b"_" in raw_name:
+            headers.append((raw_name.decode("latin-1"), value.decode("latin-1")))
     return RequestView(headers, client[0] if client else None, _target(scope) if target else None)
 
 
