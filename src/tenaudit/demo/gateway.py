@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from tenaudit.adapters.starlette import authenticated, current, install, internal_routes, require
 from tenaudit.errors import ApiError
-from tenaudit.security import Principal, SecurityContext, synthesize_headers
+from tenaudit.security import ContextSigner, Principal, SecurityContext, SignedTarget, synthesize_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,9 @@ _KEPT_BACK = frozenset(
 )
 
 
-def gateway_app(gate: Gate, client: httpx.AsyncClient, upstreams: Mapping[str, str]) -> Starlette:
+def gateway_app(
+    gate: Gate, client: httpx.AsyncClient, upstreams: Mapping[str, str], signer: ContextSigner
+) -> Starlette:
     """Return the gateway: *upstreams* maps the first path segment to the base URL of a service."""
 
     async def forward(request: Request) -> Response:
@@ -43,10 +45,13 @@ def gateway_app(gate: Gate, client: httpx.AsyncClient, upstreams: Mapping[str, s
             raise ApiError.payload_too_large()
         headers = [(name, value) for name, value in request.headers.items() if name in _PASSED_IN]
         url = base + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        identity = _identity_headers(current())
+        onward = client.build_request(request.method, url, content=body, headers=[*headers, *identity])
+        # Signed is what will be on the wire, so it is read from the request that was built.
+        target = SignedTarget(onward.method, onward.headers["host"], onward.url.raw_path.decode("ascii"))
+        onward.headers.update(signer.sign(identity, target))
         try:
-            answer = await client.request(
-                request.method, url, content=body, headers=[*headers, *_identity_headers(current())]
-            )
+            answer = await client.send(onward)
         except httpx.HTTPError as error:
             raise ApiError.unavailable("A service does not answer.", retry_after=1) from error
         kept = {name: value for name, value in answer.headers.items() if name not in _KEPT_BACK}

@@ -21,7 +21,16 @@ from tenaudit.demo.gateway import gateway_app
 from tenaudit.demo.services import ERRORS, order_app, payment_app
 from tenaudit.demo.serving import listen, serving
 from tenaudit.gate import Gate
-from tenaudit.security import ApiKeyAuthenticator, InMemoryApiKeyStore, JwtAuthenticator, new_api_key
+from tenaudit.security import (
+    ApiKeyAuthenticator,
+    ContextSigner,
+    ContextVerifier,
+    InMemoryApiKeyStore,
+    JwtAuthenticator,
+    SecuritySettings,
+    SignatureKey,
+    new_api_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -98,9 +107,13 @@ async def running(folder: Path, *, port: int = 0) -> AsyncIterator[Platform]:
             JwtAuthenticator({"demo": ("HS256", platform.token_secret)}, issuer=_ISSUER, audience=_AUDIENCE),
             ApiKeyAuthenticator(InMemoryApiKeyStore([key_record])),
         ]
+        # Payments and the trail believe what the gateway has signed; orders trust the mesh, to show both.
+        key = SignatureKey.hmac_sha256("gateway", secrets.token_bytes(32))
+        signed = SecuritySettings(trust="signed", verifier=ContextVerifier([key]))
+        trust = {"order": SecuritySettings(), "payment": signed, "audit": signed}
         gates = {
-            name: Gate(name, producer=producers[name], registry=registries[name], errors=ERRORS)
-            for name in ("order", "payment", "audit")
+            name: Gate(name, producer=producers[name], registry=registries[name], errors=ERRORS, security=trust[name])
+            for name in trust
         }
         gates["gateway"] = Gate(
             "gateway",
@@ -118,7 +131,7 @@ async def running(folder: Path, *, port: int = 0) -> AsyncIterator[Platform]:
             "order": order_app(gates["order"], producers["order"]),
             "payment": payment_app(gates["payment"], producers["payment"]),
             "audit": _audit_app(gates["audit"], store),
-            "gateway": gateway_app(gates["gateway"], client, upstreams),
+            "gateway": gateway_app(gates["gateway"], client, upstreams, ContextSigner(key)),
         }
         for name, app in apps.items():
             await stack.enter_async_context(serving(app, sockets[name]))

@@ -20,6 +20,7 @@ _PAYMENT = {"order_id": "o-1", "amount": 1999, "currency": "EUR", "card": {"numb
 NOISE = 40
 _LAYERS = {
     "unauthorized": "credential",
+    "untrusted_context": "signature",
     "missing_tenant_id": "identity",
     "invalid_tenant_id": "identity",
     "ambiguous_header": "identity",
@@ -100,6 +101,7 @@ def script(platform: Platform) -> Iterator[Step]:
     yield _inside("with two tenants", "GET", 400, "ambiguous_header", *tenants)
     mesh = (("X-Tenant-ID", acme), ("X-Roles", "Cashier"))
     yield _inside("with the wrong method", "DELETE", 405, "method_not_allowed", *mesh)
+    yield Step("to a service that wants signatures", "POST", "/payments", 401, "untrusted_context", "payment", mesh)
     query = "/audit/events?action=payment.processed"
     yield Step("support reads the trail, masked", "GET", query, 200, headers=support)
     yield Step("an admin reads it whole", "GET", query, 200, headers=admin)
