@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 
 from tenaudit.adapters.starlette.wire import ROUTES
 from tenaudit.gate import class_methods
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-__all__ = ["allowed_methods", "methods_of"]
+__all__ = ["ANY", "allowed_methods", "methods_of"]
+
+# Stands for every method: an application that is mounted as a route, or a WebSocket's handshake.
+ANY = "*"
 
 
 def allowed_methods(scope: Scope) -> set[str]:
@@ -30,15 +33,18 @@ def _walk(routes: Iterable[BaseRoute], scope: Scope) -> Iterable[str]:
         match, child = route.matches(scope)
         if match is Match.NONE:
             continue
-        yield from methods_of(route)
+        if isinstance(route, Route):
+            yield from methods_of(route)
         yield from _walk(getattr(route, "routes", None) or (), {**scope, **child})
 
 
 def methods_of(route: BaseRoute) -> frozenset[str]:
-    """Return the methods of one route; a class view that names none has those that it has code for."""
+    """Return the methods of one route: what it names, else what its class view has code for, else `ANY`."""
     methods = getattr(route, "methods", None)
     if methods:
         return frozenset(methods)
-    found = class_methods(getattr(route, "endpoint", None)) or frozenset()
+    found = class_methods(getattr(route, "endpoint", None))
+    if found is None:
+        return frozenset({ANY})
     # Starlette serves HEAD by `get`.
     return found | {"HEAD"} if "GET" in found else found

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.adapters.starlette.allowed import methods_of
+from tenaudit.adapters.starlette.allowed import ANY, methods_of
 from tenaudit.adapters.starlette.exchange import answer_http_exception, answer_of
 from tenaudit.adapters.starlette.guarded_routes import GuardedRoutes
 from tenaudit.adapters.starlette.wire import EXCHANGE, send_reply
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from tenaudit.gate import Declarations, Exchange, Gate, RouteRule
 
 __all__ = ["GuardedRoute", "Guardian"]
-
-# Stands for the one method of a WebSocket.
-_HANDSHAKE = "GET"
 
 
 class GuardedRoute:
@@ -49,7 +46,7 @@ class GuardedRoute:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Ask for admission, then serve; returns what is to be awaited, which costs no coroutine of its own."""
         exchange: Exchange = scope[EXCHANGE]
-        rule = self._rules.get(scope.get("method", _HANDSHAKE))
+        rule = self._rules.get(scope.get("method", ANY)) or self._rules.get(ANY)
         if rule is None:
             # A class view is asked for a method that it has no code for; it was not entered, so nothing was asked.
             raise HTTPException(405)
@@ -127,5 +124,4 @@ class Guardian:
 
     def _rules_of(self, route: BaseRoute, path: str) -> dict[str, RouteRule]:
         handler = getattr(route, "endpoint", None) or getattr(route, "app", None)
-        methods = methods_of(route) if isinstance(route, Route) else {_HANDSHAKE}
-        return self._declarations.of(path, handler, methods)
+        return self._declarations.of(path, handler, methods_of(route))
