@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from tenaudit._kernel.fork import restart_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,10 +31,14 @@ class Portal:
     """
 
     def __init__(self) -> None:
+        self.after_fork()
+        restart_in_child(self)
+
+    def after_fork(self) -> None:
+        """Start from nothing: at first, and in a forked child, where neither thread nor lock can be relied on."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = 0
 
     def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
         """Return the result of *coroutine*.
@@ -57,15 +62,12 @@ class Portal:
         """Stop the loop and its thread; the next `run` starts another."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-            if loop is None or thread is None or self._pid != os.getpid():
+            if loop is None or thread is None:
                 return
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        if self._pid != os.getpid():
-            # In a forked child: the lock may be held by a thread that is not here, and the loop has no thread.
-            self._lock, self._loop, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -78,11 +80,16 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
-        for task in (tasks := asyncio.all_tasks(loop)):
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(_cancel_the_rest())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+async def _cancel_the_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def finish(coroutine: Coroutine[Any, Any, _T]) -> _T:

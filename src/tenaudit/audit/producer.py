@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.fork import restart_in_child
 from tenaudit.audit.account import ProducerAccount
 from tenaudit.audit.buffer import DraftBuffer
 from tenaudit.audit.delivery import Delivery
 from tenaudit.audit.delivery_task import DeliveryTask, close_within
 from tenaudit.audit.draft import event_of
-from tenaudit.audit.fork import restart_in_child
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.metrics import ProducerMetrics
 from tenaudit.audit.options import ProducerOptions, check_wiring
