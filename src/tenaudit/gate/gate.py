@@ -129,7 +129,11 @@ class Gate:
             return self.recognize(view)
         headers = strip_identity_headers(view.headers)
         try:
-            credentials = {name.lower(): value for name, value in headers}
+            credentials: dict[str, str] = {}
+            for name, value in headers:
+                lowered = name.lower()
+                # Two of one name are joined, as WSGI joins them: no credential reads like that, so neither is taken.
+                credentials[lowered] = f"{credentials[lowered]},{value}" if lowered in credentials else value
             principal = await authenticate_chain(self._authenticators, credentials)
             headers = [*headers, *synthesize_headers(principal)]
         except Exception as error:  # noqa: BLE001 - a key store may fail in any way, and public routes need nobody

@@ -30,6 +30,7 @@ from tenaudit.backends.memory import MemorySink
 from tenaudit.backends.sqlite import SqliteSink, SqliteStore
 from tenaudit.policy import PolicyMatrix
 from tenaudit.security import ApiKeyAuthenticator, InMemoryApiKeyStore, NoContextError, new_api_key
+from tests.unit.gate.waiting_engine import WaitingEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -283,33 +284,6 @@ def test_limits_and_slots_are_the_same_as_elsewhere() -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert all("ratelimit" in answer.headers for answer in answers)
     assert answers[3].json["retry_after"] == int(answers[3].headers["retry-after"])
-
-
-class WaitingEngine:
-    """A limiter that really waits, as one over a network does."""
-
-    def __init__(self) -> None:
-        from tenaudit.ratelimit import InMemoryEngine
-
-        self._inner = InMemoryEngine()
-
-    async def hit(self, key: str, *rules: Any, cost: int = 1) -> Any:
-        import asyncio
-
-        await asyncio.sleep(0)
-        return await self._inner.hit(key, *rules, cost=cost)
-
-    async def peek(self, key: str, *rules: Any, cost: int = 1) -> Any:
-        raise NotImplementedError
-
-    async def refund(self, key: str, *rules: Any, cost: int = 1, at: int | None = None) -> None:
-        import asyncio
-
-        await asyncio.sleep(0)
-        await self._inner.refund(key, *rules, cost=cost, at=at)
-
-    async def reset(self, key: str, *rules: Any) -> None:
-        raise NotImplementedError
 
 
 def test_a_limiter_that_waits_is_waited_for() -> None:

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from tenaudit import Gate
 from tenaudit.adapters.starlette import authenticated, context_of, current, install, public, require
 from tests.unit.adapters.shop import IDENTITY, TENANT, ask, assert_refused
+from tests.unit.gate.waiting_engine import WaitingEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,3 +203,17 @@ def test_middleware_outside_sees_whose_request_it_was_and_tasks_keep_it() -> Non
 
     assert ask(outer, "GET", "/later", IDENTITY).text == "ok"
     assert seen == [TENANT, TENANT, "u-1", TENANT]
+
+
+def test_a_limiter_that_waits_is_waited_for() -> None:
+    app = make(Route("/who", who), limiter=WaitingEngine(), limits=["1 concurrent"])
+    answers = [ask(app, "GET", "/who", IDENTITY) for _ in range(3)]
+    assert [(answer.status_code, "ratelimit" in answer.headers) for answer in answers] == [(200, True)] * 3
+
+
+def test_a_websocket_in_a_mounted_application_is_denied_too() -> None:
+    app = make(Mount("/sub", Starlette(routes=[WebSocketRoute("/socket", socket)])), limits=["1 concurrent"])
+    (closed,) = shake_hands(app, {**IDENTITY, "X-Roles": ""}, path="/sub/socket")
+    assert closed["code"] == 1008
+    for _ in range(2):
+        assert shake_hands(app, IDENTITY, path="/sub/socket")[1]["text"] == "u-1"
