@@ -2,15 +2,17 @@
 
 Three Starlette applications with the same route answer the same request in process, without sockets or a server.
 
-Ours: the gate in full: context, policy check, error handling, metrics, the trace id in the answer, and a handler
-    that emits one audit event. No rate limit, since none is on by default.
+Ours: the gate in full: context, in-memory rate limit with its response headers, policy check, error handling,
+    metrics, the trace id in the answer. What a handler emits is its own and is measured by `emit`; a gate emits
+    denials only.
 basehttpmiddleware: one subclass of `BaseHTTPMiddleware` whose `dispatch` awaits `call_next` and nothing else.
 starlette: bare.
 
 `middleware/added` is the time over the bare application, subtracted round by round; `middleware/request` is the
-whole request on each side. Events are delivered after the timed stretch.
+whole request on each side. `middleware/added-with-event` has a handler that also emits one audit event, which is
+delivered after the timed stretch.
 Not shown: delivering the event, which takes its time from later requests on the same loop, about half as much
-again as the gate adds; sockets, a server, many connections.
+again as the gate adds; sockets, a server (see `throughput`), many connections.
 """
 
 from __future__ import annotations
@@ -19,17 +21,21 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from benchmarks.paused_producer import MOST_WAITING, PausedProducer, paused_producer
 from benchmarks.result import TimesBetter, compare, over
 from benchmarks.rounds import Contender, measure
 from benchmarks.sample_request import CAPABILITY, HEADERS
+from tenaudit.adapters.starlette import install, require
 from tenaudit.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -43,11 +49,14 @@ _RAW_HEADERS = [(name.lower().encode("latin-1"), value.encode("latin-1")) for na
 
 
 def run(plan: Plan, _note: Callable[[str], None]) -> Iterator[Result]:
-    """Yield `middleware/added` and `middleware/request`."""
+    """Yield `middleware/added`, `middleware/request` and `middleware/added-with-event`."""
     registry = CollectorRegistry()
     with paused_producer(registry) as paused:
-        apps = {"ours": _ours(paused, registry), "starlette": _bare(), "basehttpmiddleware": _noop()}
+        peers = {"starlette": _bare(), "basehttpmiddleware": _noop()}
+        apps = {"ours": _ours(_pay, registry), **peers}
         samples = measure([_side(name, app, paused) for name, app in apps.items()], plan)
+        apps = {"ours": _ours(_emitting(paused), registry), **peers}
+        with_event = measure([_side(name, app, paused) for name, app in apps.items()], plan)
     yield compare(
         "middleware/added",
         over(samples, "starlette"),
@@ -56,6 +65,7 @@ def run(plan: Plan, _note: Callable[[str], None]) -> Iterator[Result]:
         target=TimesBetter(4, "basehttpmiddleware"),
     )
     yield compare("middleware/request", samples, unit="us", scale=1e6)
+    yield compare("middleware/added-with-event", over(with_event, "starlette"), unit="us", scale=1e6)
 
 
 def _side(name: str, app: Starlette, paused: PausedProducer) -> Contender:
@@ -69,20 +79,15 @@ def _side(name: str, app: Starlette, paused: PausedProducer) -> Contender:
     return Contender(name, run, paused.drain, MOST_WAITING)
 
 
+async def _pay(_request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
 def _bare() -> Starlette:
-    from starlette.applications import Starlette
-    from starlette.responses import PlainTextResponse
-    from starlette.routing import Route
-
-    async def pay(_request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    return Starlette(routes=[Route("/payments/{id}", pay)])
+    return Starlette(routes=[Route("/payments/{id}", _pay)])
 
 
 def _noop() -> Starlette:
-    from starlette.middleware.base import BaseHTTPMiddleware
-
     class Noop(BaseHTTPMiddleware):
         async def dispatch(self, request: Request, call_next: Callable[[Request], Any]) -> Any:
             return await call_next(request)
@@ -92,18 +97,9 @@ def _noop() -> Starlette:
     return app
 
 
-def _ours(paused: PausedProducer, registry: CollectorRegistry) -> Starlette:
-    from starlette.applications import Starlette
-    from starlette.responses import PlainTextResponse
-    from starlette.routing import Route
-
-    from tenaudit.adapters.starlette import install, require
-
-    producer = paused.producer
-
-    @require(CAPABILITY)
+def _emitting(paused: PausedProducer) -> Callable[[Request], Any]:
     async def pay(_request: Request) -> Response:
-        producer.emit(
+        paused.producer.emit(
             "payment.processed",
             resource_type="payment",
             resource_id="p-1",
@@ -111,8 +107,17 @@ def _ours(paused: PausedProducer, registry: CollectorRegistry) -> Starlette:
         )
         return PlainTextResponse("ok")
 
+    return pay
+
+
+def _ours(handler: Callable[[Request], Any], registry: CollectorRegistry) -> Starlette:
+    # A function of its own, since the bare application serves the same handler without a declaration.
+    @require(CAPABILITY)
+    async def pay(request: Request) -> Any:
+        return await handler(request)
+
     app = Starlette(routes=[Route("/payments/{id}", pay)])
-    install(app, Gate("payments", registry=registry, producer=producer))
+    install(app, Gate("payments", registry=registry, limits=["1000000/second"]))
     return app
 
 

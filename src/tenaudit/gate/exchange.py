@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError, Reply
-from tenaudit.ratelimit import rate_limit_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,12 +46,12 @@ class Exchange:
         """Note that the request was let through, and on which terms."""
         self.admission = admission
         if admission.rate is not None:
-            self.rate_headers = rate_limit_headers(admission.rate)
+            self.rate_headers = self.gate.limits.fields(admission.rate)
 
     @property
     def holds_slots(self) -> bool:
         """Whether slots must be given back when the request has ended."""
-        return self.admission is not None and self.gate.holds_slots(self.admission)
+        return self.gate.limits.has_slots and self.admission is not None and self.gate.holds_slots(self.admission)
 
     def reply(self, error: Exception, accept: str) -> Reply:
         """Turn whatever was raised into the bytes of an answer, and count it."""

@@ -22,6 +22,7 @@ from tenaudit.security import (
     SecuritySettings,
     authenticate_chain,
     extract_context,
+    extract_raw,
     extract_trace,
     strip_identity_headers,
     synthesize_headers,
@@ -114,6 +115,8 @@ class Gate:
         self.is_limited = self.limits.is_on
         # Whether a request is identified and admitted without waiting for anything, so that no loop is needed.
         self.is_immediate = not self.is_edge and self.limits.is_immediate
+        # Whether header bytes are all that an identity needs, which adapters over bytes make use of.
+        self.reads_raw = not self.is_edge and not self.needs_target
         if self.is_edge and self.needs_target:
             raise ConfigurationError('an edge gate checks credentials, not signatures: leave trust at "mesh" there')
         _log.info(
@@ -149,6 +152,15 @@ class Gate:
         except ApiError as refusal:
             return Identity(None, refusal, extract_trace(headers, settings=self.security), headers)
         return Identity(context, None, context.trace, headers)
+
+    def recognize_raw(self, headers: Sequence[tuple[bytes, bytes]], client_ip: str | None) -> Identity:
+        """`recognize` from header bytes with lower-case names; for gates with `trust="mesh"` that are no edge."""
+        try:
+            context = extract_raw(headers, settings=self.security, client_ip=client_ip)
+        except ApiError as refusal:
+            pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+            return Identity(None, refusal, extract_trace(pairs, settings=self.security), ())
+        return Identity(context, None, context.trace, ())
 
     async def admit(self, identity: Identity, rule: RouteRule) -> Admission:
         """Let a request through to the handler of a route, or refuse it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from tenaudit.errors import ApiError, LabelGuard
@@ -45,8 +46,9 @@ class Limits:
         self._in_memory = self._engine if isinstance(self._engine, InMemoryEngine) else None
         # Whether charging waits for nothing.
         self.is_immediate = not self.is_on or self._in_memory is not None
-        self._has_slots = any(rule.algorithm == "concurrency" for rule in self._rules)
+        self.has_slots = any(rule.algorithm == "concurrency" for rule in self._rules)
         self._has_shadows = any(rule.shadow for rule in self._rules)
+        self._policy = ("RateLimit-Policy", ", ".join(rule.policy for rule in self._rules))
         self._names = LabelGuard(100)
         self._decisions = counter(
             registry, "rate_limiter_decisions_total", "Rate limit verdicts by rule.", ("rule", "outcome")
@@ -73,9 +75,22 @@ class Limits:
         """
         return self._counted(await self._engine.hit(self._partition(context), *self._rules))
 
+    def fields(self, rate: RateDecision) -> Sequence[tuple[str, str]]:
+        """Return what an answer says of the limits."""
+        if not rate.allowed or self._has_shadows or self.has_slots:
+            return rate_limit_headers(rate)
+        # What `rate_limit_headers` says of a hit that every rule admits, at half its price.
+        limits = [
+            f"{verdict.rule.quoted};r={min(verdict.remaining, verdict.rule.limit)};t={ceil(verdict.refill_after)}"
+            if verdict.refill_after
+            else f"{verdict.rule.quoted};r={min(verdict.remaining, verdict.rule.limit)}"
+            for verdict in rate.rules
+        ]
+        return (self._policy, ("RateLimit", ", ".join(limits)))
+
     def holds_slots(self, rate: RateDecision) -> bool:
         """Tell whether a concurrency rule counted the request and must be given its slot back."""
-        return self._has_slots and any(rule.algorithm == "concurrency" for rule in rate.charged)
+        return self.has_slots and any(rule.algorithm == "concurrency" for rule in rate.charged)
 
     def release_nowait(self, context: SecurityContext, rate: RateDecision) -> None:
         """Give the slots of concurrency rules back, where `is_immediate`."""

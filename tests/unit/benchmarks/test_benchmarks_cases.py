@@ -19,6 +19,7 @@ EXPECTED = {
     },
     "middleware": {
         "middleware/added": {"basehttpmiddleware"},
+        "middleware/added-with-event": {"basehttpmiddleware"},
         "middleware/request": {"starlette", "basehttpmiddleware"},
     },
     "policy": {f"policy/{name}": {"pycasbin", "pycasbin-fast", "cedarpy"} for name in ("allow", "deny", "mix")},

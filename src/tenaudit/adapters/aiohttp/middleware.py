@@ -54,7 +54,7 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
                 BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(bound_guard)
             gate.settle(request.method, exchange.template, exchange.status or 499, perf_counter() - started)
-            if exchange.admission is not None and exchange.holds_slots:
+            if exchange.holds_slots and exchange.admission is not None:
                 await gate.release(exchange.admission)
         return response
 

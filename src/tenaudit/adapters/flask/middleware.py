@@ -61,7 +61,7 @@ class GateMiddleware:
         def end() -> None:
             method = environ["REQUEST_METHOD"]
             gate.settle(method, exchange.template, exchange.status or 499, perf_counter() - started)
-            if exchange.admission is not None and exchange.holds_slots:
+            if exchange.holds_slots and exchange.admission is not None:
                 release = gate.release(exchange.admission)
                 finish(release) if gate.is_immediate else PORTAL.run(release)
 

@@ -70,31 +70,16 @@ class GateMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         gate = self._gate
-        exchange = (
-            await self._edge(scope)
-            if gate.is_edge
-            else Exchange(gate, gate.recognize(request_view(scope, target=gate.needs_target)))
-        )
+        if gate.reads_raw:
+            client = scope.get("client")
+            exchange = Exchange(gate, gate.recognize_raw(scope["headers"], client[0] if client else None))
+        else:
+            exchange = await self._identified(scope)
         scope[EXCHANGE] = exchange
         scope[ROUTES] = self._routes
         identity = exchange.identity
 
-        # No coroutine of its own either: what it returns is the server's.
-        def send_on(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                if exchange.template is None:
-                    exchange.refuse_unguarded(scope["method"], message["status"])
-                if message["status"] == _TOO_LARGE and set(message["headers"]) >= _STARLETTES_OWN:
-                    raise ApiError.payload_too_large()
-                exchange.status = message["status"]
-                ours = [(b"x-trace-id", identity.trace.trace_id.encode())]
-                names = TRACE_NAMES
-                if exchange.rate_headers:
-                    ours += encoded(exchange.rate_headers)
-                    names = LIMITED_NAMES
-                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in names] + ours
-            return send(message)
-
+        send_on = _sending(exchange, scope, send)
         guard = BOUND_GUARD.set(gate.policy)
         bound = None if identity.context is None else BOUND_CONTEXT.set(identity.context)
         try:
@@ -110,19 +95,19 @@ class GateMiddleware:
             # No status: the client went away before there was one, which servers log as 499.
             seconds = perf_counter() - started
             gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
-            if exchange.admission is not None and exchange.holds_slots:
+            if exchange.holds_slots and exchange.admission is not None:
                 await gate.release(exchange.admission)
 
-    async def _edge(self, scope: Scope) -> Exchange:
-        """Identify at an edge; handlers see the headers as they go inward, without what the client said of itself."""
-        view = request_view(scope, every_header=self._gate.is_edge, target=self._gate.needs_target)
-        identity = await self._gate.identify(view)
-        if self._gate.is_edge:
+    async def _identified(self, scope: Scope) -> Exchange:
+        """Identify; behind an edge handlers see the headers as they go inward, without what the client said."""
+        gate = self._gate
+        identity = await gate.identify(request_view(scope, every_header=gate.is_edge, target=gate.needs_target))
+        if gate.is_edge:
             scope["headers"] = encoded(identity.headers)
-        return Exchange(self._gate, identity)
+        return Exchange(gate, identity)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = scope[EXCHANGE] = await self._edge(scope)
+        exchange = scope[EXCHANGE] = await self._identified(scope)
 
         async def send_on(message: Message) -> None:
             if exchange.template is None and message["type"] != "websocket.close":
@@ -140,7 +125,7 @@ class GateMiddleware:
             if bound is not None:
                 BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(guard)
-            if exchange.admission is not None and exchange.holds_slots:
+            if exchange.holds_slots and exchange.admission is not None:
                 await self._gate.release(exchange.admission)
 
     async def _deny(self, exchange: Exchange, error: ApiError, scope: Scope, send: Send) -> None:
@@ -151,3 +136,26 @@ class GateMiddleware:
         else:
             # Policy violation (RFC 6455 section 7.4.1); before the handshake the server answers 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+
+def _sending(exchange: Exchange, scope: Scope, send: Send) -> Send:
+    """Return *send* as the application gets it: it names the trace and the limits in the answer's headers."""
+    trace_id = exchange.identity.trace.trace_id.encode()
+
+    # No coroutine of its own: what it returns is the server's.
+    def send_on(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            if exchange.template is None:
+                exchange.refuse_unguarded(scope["method"], message["status"])
+            if message["status"] == _TOO_LARGE and set(message["headers"]) >= _STARLETTES_OWN:
+                raise ApiError.payload_too_large()
+            exchange.status = message["status"]
+            ours = [(b"x-trace-id", trace_id)]
+            names = TRACE_NAMES
+            if exchange.rate_headers:
+                ours += encoded(exchange.rate_headers)
+                names = LIMITED_NAMES
+            message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in names] + ours
+        return send(message)
+
+    return send_on
