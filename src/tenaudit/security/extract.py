@@ -5,6 +5,7 @@ Rules of this file: no I/O, no framework; identity that is missing or ambiguous 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Literal
@@ -17,7 +18,18 @@ from tenaudit.security.settings import SecuritySettings
 from tenaudit.security.signing import SignedTarget, UntrustedContext
 from tenaudit.security.trace import parse_traceparent, read_trace
 
-__all__ = ["HEADERS_READ", "IDENTITY_HEADERS", "extract_context", "extract_trace"]
+__all__ = [
+    "HEADERS_READ",
+    "IDENTITY_HEADERS",
+    "Found",
+    "Header",
+    "context_of",
+    "extract_context",
+    "extract_trace",
+    "twin",
+]
+
+_log = logging.getLogger("tenaudit.security")
 
 HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent", "signature", "signature-input"}
 # What the memory goes by. The user agent is no identity, and yet the same with each request of one client.
@@ -26,13 +38,13 @@ _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "x-trace-id"})
 _USER_AGENT_CHARS = 512
 
 
-class _Header(Enum):
+class Header(Enum):
     """Stands for the values of a header that came more than once; no text equals it, in a key neither."""
 
     REPEATED = 0
 
 
-_Found = dict[str, str | Literal[_Header.REPEATED]]
+Found = dict[str, str | Literal[Header.REPEATED]]
 _ANONYMOUS = Actor(None, "anonymous")
 _REMEMBERED = 4096
 _REMEMBERED_CHARS = 1024
@@ -74,6 +86,15 @@ def extract_context(
         found = _collect(headers)
     else:
         found = _collect(headers.items() if isinstance(headers, Mapping) else headers)
+    return context_of(found, settings, client_ip)
+
+
+def context_of(found: Found, settings: SecuritySettings, client_ip: str | None) -> SecurityContext:
+    """Return the context of gathered headers.
+
+    Raises:
+        ApiError: 400, as `extract_context`.
+    """
     key = (*map(found.get, _IDENTIFYING),)
     identity = settings.memo.get(key)
     if identity is None:
@@ -94,18 +115,30 @@ def extract_context(
 
 
 def _check_trust(headers: list[tuple[str, str]], settings: SecuritySettings, request: SignedTarget | None) -> None:
-    """Refuse a context that is not signed as it must be; the client learns that, and not why."""
+    """Refuse a context that is not signed as it must be; the client learns that, the log and the metric learn why."""
     assert settings.verifier is not None
     try:
         settings.verifier.verify(headers, request)
     except UntrustedContext as error:
         settings.on_untrusted(error.reason)
+        parent = next((value for name, value in headers if name.lower() == "traceparent"), "")
+        trace = parse_traceparent(parent.strip(" \t"))
+        _log.warning(
+            "a context is not trusted: %s",
+            error.reason,
+            extra={
+                "action": "untrusted_context",
+                "reason": error.reason,
+                "key_id": error.key_id,
+                "trace_id": None if trace is None else trace.trace_id,
+            },
+        )
         raise ApiError.unauthorized(
             "The identity of this request is not trusted.", code="untrusted_context", challenge="Signature"
         ) from None
 
 
-def _identify(found: _Found, settings: SecuritySettings) -> _Identity:
+def _identify(found: Found, settings: SecuritySettings) -> _Identity:
     tenant_id, actor = _tenant(found), _actor(found, settings)
     roles, unknown = _roles(found, settings)
     auth_method, session_id = _token(found, "x-auth-method") or "header", _token(found, "x-session-id")
@@ -129,9 +162,9 @@ def extract_trace(headers: Iterable[tuple[str, str]], *, settings: SecuritySetti
     return _trace(_collect(pair for pair in headers if pair[0].lower() in _TRACE_HEADERS), settings or _DEFAULTS)
 
 
-def _collect(pairs: Iterable[tuple[str, str]]) -> _Found:
+def _collect(pairs: Iterable[tuple[str, str]]) -> Found:
     """Gather the headers that matter in one pass; of a repeated one only that is kept, save for tracestate."""
-    found: _Found = {}
+    found: Found = {}
     states: list[str] = []
     for name, value in pairs:
         lowered = name.lower()
@@ -139,20 +172,24 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> _Found:
             if lowered == "tracestate":
                 states.append(value)
             else:
-                found[lowered] = _Header.REPEATED if lowered in found else value
+                found[lowered] = Header.REPEATED if lowered in found else value
         elif "_" in lowered and lowered.replace("_", "-") in IDENTITY_HEADERS:
-            # A server that folds underscores would hand this to the application as the real header.
-            raise ApiError(400, "ambiguous_header", "A header is spelled with underscores.", errors=[_field(lowered)])
+            raise twin(lowered)
     if states:
         found["tracestate"] = ",".join(states)
     return found
+
+
+def twin(name: str) -> ApiError:
+    """Return the refusal of a name that a server which folds underscores would hand on as the real header."""
+    return ApiError(400, "ambiguous_header", "A header is spelled with underscores.", errors=[_field(name)])
 
 
 def _field(name: str, message: str = "takes one value, spelled with hyphens") -> dict[str, str]:
     return {"field": name[:64], "message": message}
 
 
-def _single(found: _Found, name: str, *, comma: bool = False) -> str | None:
+def _single(found: Found, name: str, *, comma: bool = False) -> str | None:
     """Return the one value of a header, stripped, or None; more than one is refused.
 
     A comma counts as a second value unless *comma* is set: WSGI shows two headers as one joined by a comma.
@@ -160,7 +197,7 @@ def _single(found: _Found, name: str, *, comma: bool = False) -> str | None:
     value = found.get(name)
     if value is None:
         return None
-    if value is _Header.REPEATED or (not comma and "," in value):
+    if value is Header.REPEATED or (not comma and "," in value):
         raise ApiError(
             400,
             "ambiguous_header",
@@ -180,7 +217,7 @@ _PRETTY = {
 }
 
 
-def _tenant(found: _Found) -> UUID:
+def _tenant(found: Found) -> UUID:
     text = _single(found, "x-tenant-id")
     if text is None:
         raise ApiError.missing_tenant_id()
@@ -198,7 +235,7 @@ def _tenant_uuid(text: str) -> UUID:
     return UUID(text)
 
 
-def _actor(found: _Found, settings: SecuritySettings) -> Actor:
+def _actor(found: Found, settings: SecuritySettings) -> Actor:
     user_id = _single(found, "x-user-id")
     kind = _token(found, "x-actor-type")
     if user_id is None:
@@ -213,7 +250,7 @@ def _actor(found: _Found, settings: SecuritySettings) -> Actor:
     return Actor(user_id, kind if kind in ACTOR_TYPES else "user")
 
 
-def _roles(found: _Found, settings: SecuritySettings) -> tuple[frozenset[str], int]:
+def _roles(found: Found, settings: SecuritySettings) -> tuple[frozenset[str], int]:
     """Return the known roles, and how many names no vocabulary knows."""
     text = _single(found, "x-roles", comma=True)
     known: set[str] = set()
@@ -228,9 +265,9 @@ def _roles(found: _Found, settings: SecuritySettings) -> tuple[frozenset[str], i
     return frozenset(known), len(unknown)
 
 
-def _trace(found: _Found, settings: SecuritySettings) -> TraceContext:
+def _trace(found: Found, settings: SecuritySettings) -> TraceContext:
     parent = found.get("traceparent")
-    if parent is not None and parent is not _Header.REPEATED and "tracestate" not in found:
+    if parent is not None and parent is not Header.REPEATED and "tracestate" not in found:
         continued = parse_traceparent(parent.strip(" \t"))
         if continued is not None:
             return continued
@@ -239,18 +276,18 @@ def _trace(found: _Found, settings: SecuritySettings) -> TraceContext:
     )
 
 
-def _only(value: str | Literal[_Header.REPEATED] | None) -> str | None:
+def _only(value: str | Literal[Header.REPEATED] | None) -> str | None:
     """Return the one value without the optional whitespace around it (RFC 9110 section 5.5), None of several."""
-    return None if value is None or value is _Header.REPEATED else value.strip(" \t")
+    return None if value is None or value is Header.REPEATED else value.strip(" \t")
 
 
-def _token(found: _Found, name: str) -> str | None:
+def _token(found: Found, name: str) -> str | None:
     value = _single(found, name)
     return value if value is not None and TOKEN.match(value) else None
 
 
-def _user_agent(value: str | Literal[_Header.REPEATED] | None) -> str | None:
-    if value is None or value is _Header.REPEATED:
+def _user_agent(value: str | Literal[Header.REPEATED] | None) -> str | None:
+    if value is None or value is Header.REPEATED:
         return None
     return (
         value

@@ -127,11 +127,6 @@ def test_trust_comes_before_identity() -> None:
     assert refusal.value.code == "invalid_tenant_id"
 
 
-def test_a_context_without_a_tenant_is_refused() -> None:
-    pair = Pair()
-    pair.refused(pair.sent([("X-Roles", "Cashier")]), "missing_component")
-
-
 @pytest.mark.parametrize(
     ("seconds", "reason"),
     [(-6.0, "future"), (-5.0, None), (34.9, None), (35.0, "expired"), (10_000.0, "expired")],
@@ -196,18 +191,18 @@ def test_a_stated_algorithm_is_the_keys_or_refused() -> None:
         ('"@authority" ', "", "missing_component"),
         ('"@query" ', "", "missing_component"),
         ('"x-roles" ', "", "uncovered_header"),
-        ('"x-tenant-id" ', "", "missing_component"),
+        ('"x-tenant-id" ', "", "uncovered_header"),
         ('"@path"', '"@path" "@path"', "malformed"),
-        ('"@path"', '"@path";req', "malformed"),
+        ('"@path"', '"@path";req', "missing_component"),
         ('"@path"', '"@path" "content-digest"', "missing_component"),
         ("created=", "created=1;created=", "malformed"),
         (";created=", ";was=", "malformed"),
         (";expires=", ";was=", "malformed"),
-        ("created=", "created=-", "expired_or_altered"),
+        ("created=", "created=-", "malformed"),
         (";created=", ';created="now";was=', "malformed"),
         (";keyid=", ";was=", "unknown_key"),
         ('tag="tenaudit"', 'tag="other"', "unsigned"),
-        ('tag="tenaudit"', "tag=tenaudit", "altered"),
+        ('tag="tenaudit"', "tag=tenaudit", "unsigned"),
         ("tenaudit=(", "tenaudit=((", "malformed"),
         ("tenaudit=(", "=(", "malformed"),
         ("(", "(" + " " * 5000, "malformed"),
@@ -217,7 +212,7 @@ def test_an_altered_list_of_what_is_signed_is_refused(old: str, new: str, reason
     pair = Pair()
     sent = [(name, value.replace(old, new, 1) if name == "Signature-Input" else value) for name, value in pair.sent()]
     assert sent != pair.sent()
-    pair.refused(sent, "stale" if reason == "expired_or_altered" else reason)
+    pair.refused(sent, reason)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +277,14 @@ def test_single_use_takes_each_signature_once() -> None:
         (lambda: ContextVerifier([KEY], used_limit=0), "used_limit"),
         (lambda: ContextSigner(KEY, lifetime=0), "lifetime"),
         (lambda: ContextSigner(dataclasses.replace(KEY, sign=None)), "only check"),
+        (lambda: SignatureKey.hmac_sha256("k", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"), "no shared secret"),
         (lambda: ContextSigner(KEY).sign([*IDENTITY, IDENTITY[0]], REQUEST), "there twice"),
+        (lambda: ContextSigner(KEY).sign(IDENTITY[1:], REQUEST), "X-Tenant-ID is missing"),
+        (lambda: ContextSigner(KEY).sign([*IDENTITY, ("x_roles", "Admin")], REQUEST), "underscores"),
+        (lambda: ContextSigner(KEY).sign([*IDENTITY, ("X-Session-ID", "\u00e9")], REQUEST), "ASCII"),
+        (lambda: ContextSigner(KEY).sign([*IDENTITY, ("X-Session-ID", 'a\n"x-roles": Admin')], REQUEST), "line break"),
+        (lambda: ContextSigner(KEY).sign([*IDENTITY, ("X-Session-ID", "a\rb")], REQUEST), "line break"),
+        (lambda: ContextSigner(KEY).sign(IDENTITY, REQUEST._replace(target="/\u540d")), "ASCII"),
         (lambda: SecuritySettings(trust="signed"), "verifier"),
         (lambda: SecuritySettings(verifier=ContextVerifier([KEY])), "verifier"),
         (lambda: SecuritySettings(trust="none"), "trust must be"),
@@ -291,6 +293,12 @@ def test_single_use_takes_each_signature_once() -> None:
 def test_what_cannot_be_set_up(make: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make()  # type: ignore[operator]
+
+
+def test_other_headers_are_not_signed() -> None:
+    pair = Pair()
+    sent = pair.sent([*IDENTITY, ("Accept", "*/*"), ("traceparent", "x")])
+    assert pair.read(replaced(without(sent, "Accept"), "traceparent", "y")).actor.id == "u-1"
 
 
 def test_a_text_secret_and_a_mapping_of_headers_will_do() -> None:

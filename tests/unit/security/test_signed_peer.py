@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tenaudit import ConfigurationError
+from tenaudit import ConfigurationError, MissingExtra
 from tenaudit.security import ContextSigner, SignatureKey, SignedTarget
 from tests.unit.security.signed import IDENTITY, KEY, REQUEST, SECRET, Pair, replaced
 from tests.unit.security.signed_by_peer import peer_accepts, peer_signed
@@ -64,10 +65,27 @@ def test_pem_text_of_the_private_key_signs() -> None:
 
 
 def test_a_public_key_used_as_a_shared_secret_is_refused() -> None:
-    pair = Pair(SignatureKey.hmac_sha256("k1", public_pem(PUBLIC)), keys=[ed25519(PUBLIC)])
-    pair.refused(pair.sent(), "wrong_algorithm")
-    silent = [(name, value.replace(';alg="hmac-sha256"', "")) for name, value in pair.sent()]
-    pair.refused(silent, "altered")
+    pair = Pair(ed25519(), keys=[ed25519(PUBLIC)])
+    for secret in (public_pem(PUBLIC), PUBLIC.public_bytes_raw()):
+        sent = peer_signed(IDENTITY, REQUEST, secret, pair.clock)
+        pair.refused(sent, "wrong_algorithm")
+        silent = [(name, value.replace(';alg="hmac-sha256"', "")) for name, value in sent]
+        assert silent != sent
+        pair.refused(silent, "altered")
+        lying = [(name, value.replace('alg="hmac-sha256"', 'alg="ed25519"')) for name, value in sent]
+        pair.refused(lying, "altered")
+
+
+def test_a_key_pair_of_the_name_of_a_shared_secret_is_refused() -> None:
+    pair = Pair(KEY)
+    sent = peer_signed(IDENTITY, REQUEST, PRIVATE, pair.clock)
+    pair.refused(sent, "wrong_algorithm")
+    pair.refused([(name, value.replace(';alg="ed25519"', "")) for name, value in sent], "altered")
+
+
+def test_a_context_without_a_tenant_is_refused_though_a_known_key_signed_it() -> None:
+    pair = Pair()
+    pair.refused(peer_signed([("X-Roles", "Cashier")], REQUEST, SECRET, pair.clock), "missing_component")
 
 
 def test_another_private_key_of_the_same_name_is_refused() -> None:
@@ -78,9 +96,17 @@ def test_another_private_key_of_the_same_name_is_refused() -> None:
 def test_single_use_needs_a_nonce_that_the_signer_need_not_send() -> None:
     pair = Pair(single_use=True)
     pair.refused(peer_signed(IDENTITY, REQUEST, SECRET, pair.clock), "no_nonce")
+    pair.refused(peer_signed(IDENTITY, REQUEST, SECRET, pair.clock, nonce="n" * 255), "no_nonce")
+    pair.refused(peer_signed(IDENTITY, REQUEST, SECRET, pair.clock, nonce=""), "no_nonce")
     once = peer_signed(IDENTITY, REQUEST, SECRET, pair.clock, nonce="n-1")
     assert pair.read(once).actor.id == "u-1"
     pair.refused(once, "replayed")
+
+
+def test_without_cryptography_an_ed25519_key_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    with pytest.raises(MissingExtra, match=r"tenaudit\[crypto\]"):
+        ed25519(PUBLIC)
 
 
 @pytest.mark.parametrize(

@@ -47,17 +47,26 @@ class SignatureKey:
         """Make a key that both sides share (RFC 9421 section 3.3.3).
 
         Raises:
-            ConfigurationError: the secret is shorter than 32 bytes, or *key_id* is no token.
+            ConfigurationError: the secret is shorter than 32 bytes or the text of a PEM key, or *key_id* is no token.
         """
-        raw = secret.encode() if isinstance(secret, str) else bytes(secret)
+        # By way of a view, since bytes() of a number would be as many zeros.
+        raw = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
+        if b"-----BEGIN " in raw:
+            # Whoever knows the public half of a pair could sign with it.
+            raise ConfigurationError(f"key {key_id!r}: a PEM key is no shared secret; use SignatureKey.ed25519")
         if len(raw) < _MIN_SECRET:
             raise ConfigurationError(f"key {key_id!r}: an HMAC-SHA256 secret has at least {_MIN_SECRET} bytes")
 
+        # The key is taken in once; a copy of that state is a third cheaper than hmac.digest.
+        keyed = hmac.new(raw, digestmod="sha256")
+
         def sign(text: bytes) -> bytes:
-            return hmac.digest(raw, text, "sha256")
+            state = keyed.copy()
+            state.update(text)
+            return state.digest()
 
         def verify(text: bytes, signature: bytes) -> bool:
-            return hmac.compare_digest(hmac.digest(raw, text, "sha256"), signature)
+            return hmac.compare_digest(sign(text), signature)
 
         return cls(_checked(key_id), "hmac-sha256", sign, verify)
 
@@ -94,7 +103,8 @@ def _checked(key_id: str) -> str:
 
 def _ed25519_pair(key_id: str, key: Any) -> tuple[Any, Any]:
     try:
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - needs an extra, so only on use
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - needs an extra, so only on use
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - the same
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - the same
     except ImportError as error:
         raise MissingExtra("crypto", "cryptography") from error
@@ -103,7 +113,7 @@ def _ed25519_pair(key_id: str, key: Any) -> tuple[Any, Any]:
         load: Any = serialization.load_pem_private_key if b"PRIVATE" in pem else serialization.load_pem_public_key
         try:
             key = load(pem, password=None) if b"PRIVATE" in pem else load(pem)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             # The error's text may quote the key, so only its kind is told.
             raise ConfigurationError(f"key {key_id!r} is no PEM key ({type(error).__name__})") from None
     if isinstance(key, ed25519.Ed25519PrivateKey):

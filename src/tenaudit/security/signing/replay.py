@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from heapq import heappop, heappush
 
 __all__ = ["UsedNonces"]
 
@@ -11,7 +11,8 @@ __all__ = ["UsedNonces"]
 class UsedNonces:
     """Remembers nonces until the signatures they belong to have expired; bounded, thread-safe.
 
-    When it is full, nothing new is taken: a verifier that forgot a live nonce would let a copy through.
+    When it is full, nothing new is taken: a verifier that forgot a live nonce would let a copy through. After the
+    wall clock went back, what may have been forgotten already counts as used.
 
     Args:
         limit: nonces that are remembered at once.
@@ -25,22 +26,23 @@ class UsedNonces:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._until: dict[str, float] = {}
-        self._order: deque[tuple[float, str]] = deque()
+        self._live: set[str] = set()
+        self._ends: list[tuple[float, str]] = []
+        self._forgotten = float("-inf")
 
     def take(self, nonce: str, until: float, now: float) -> str:
         """Return `fresh` and remember *nonce* until a time in Unix seconds; else `replayed` or `replay_memory_full`."""
         with self._lock:
             self._forget(now)
-            if nonce in self._until:
+            if nonce in self._live or until <= self._forgotten:
                 return "replayed"
-            if len(self._until) >= self._limit:
+            if len(self._live) >= self._limit:
                 return "replay_memory_full"
-            self._until[nonce] = until
-            self._order.append((until, nonce))
+            self._live.add(nonce)
+            heappush(self._ends, (until, nonce))
             return "fresh"
 
     def _forget(self, now: float) -> None:
-        # In order of arrival, which is nearly that of expiry: one that ends early waits for those before it.
-        while self._order and self._order[0][0] <= now:
-            del self._until[self._order.popleft()[1]]
+        while self._ends and self._ends[0][0] <= now:
+            self._forgotten, nonce = heappop(self._ends)
+            self._live.remove(nonce)

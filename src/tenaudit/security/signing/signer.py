@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.security.forms import IDENTITY_HEADERS
-from tenaudit.security.signing.base import DERIVED, TAG, derived_values, signature_base
+from tenaudit.security.signing.base import COMPONENT_OF, TAG, UnsignableError, derived_values, signature_base
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.security.signing.keys import SignatureKey
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["ContextSigner"]
 
 _MAX_LIFETIME = 3600.0
-_COMPONENTS = " ".join(f'"{name}"' for name in DERIVED)
 
 
 class ContextSigner:
@@ -72,22 +71,37 @@ class ContextSigner:
             request: the request line as it will be sent.
 
         Raises:
-            ConfigurationError: an identity header is there twice, which no verifier would take.
+            ConfigurationError: no verifier would take what is to be signed: no `X-Tenant-ID`, an identity header that
+                is there twice or with underscores, a value that is not ASCII or holds a line break.
         """
-        pairs = headers.items() if hasattr(headers, "items") else headers
-        identity: dict[str, str] = {}
-        for name, value in pairs:
-            lowered = name.lower()
-            if lowered in IDENTITY_HEADERS:
-                if lowered in identity:
-                    raise ConfigurationError(f"{name} is there twice; a signed context has each header once")
-                identity[lowered] = value.strip(" \t")
+        values = {**derived_values(request), **_identity(headers.items() if isinstance(headers, Mapping) else headers)}
         created = self._clock.time_ns() // 1_000_000_000
-        quoted = "".join(f' "{name}"' for name in identity)
         parameters = (
-            f"({_COMPONENTS}{quoted});created={created};expires={created + self._lifetime}{self._tail}"
+            f"({' '.join(values)});created={created};expires={created + self._lifetime}{self._tail}"
             f';nonce="{self._random(16).hex()}";tag="{TAG}"'
         )
-        base = signature_base([*derived_values(request).items(), *identity.items()], parameters)
+        try:
+            base = signature_base(values, values, parameters)
+        except UnsignableError as error:
+            raise ConfigurationError(f"the context cannot be signed: {error}") from None
         signature = b64encode(self._sign(base)).decode()
         return [("Signature-Input", f"{TAG}={parameters}"), ("Signature", f"{TAG}=:{signature}:")]
+
+
+def _identity(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the identity headers by their identifiers, in the order they came in."""
+    identity: dict[str, str] = {}
+    for name, value in pairs:
+        lowered = name.lower()
+        component = COMPONENT_OF.get(lowered)
+        if component is None:
+            if "_" in lowered and lowered.replace("_", "-") in COMPONENT_OF:
+                raise ConfigurationError(f"{name} is spelled with underscores; strip_identity_headers removes it")
+            continue
+        if component in identity:
+            raise ConfigurationError(f"{name} is there twice; a signed context has each header once")
+        # RFC 9421 section 2.1: without the whitespace around it.
+        identity[component] = value.strip(" \t")
+    if '"x-tenant-id"' not in identity:
+        raise ConfigurationError("X-Tenant-ID is missing; a signed context has a tenant")
+    return identity

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError, TenauditError
-from tenaudit.security.forms import IDENTITY_HEADERS
-from tenaudit.security.signing.base import DERIVED, TAG, derived_values, signature_base
+from tenaudit.security.signing.base import COMPONENT_OF, DERIVED, TAG, UnsignableError, derived_values, signature_base
 from tenaudit.security.signing.fields import FieldError, read_inputs, read_signatures
 from tenaudit.security.signing.replay import UsedNonces
 
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContextVerifier", "UntrustedContext"]
 
-_log = logging.getLogger("tenaudit.security")
-_REQUIRED = frozenset({*DERIVED, "x-tenant-id"})
+_TAG = f'"{TAG}"'
+_MAX_NONCE = 256
 
 
 class UntrustedContext(TenauditError):  # noqa: N818 - named after what is wrong, as InvalidCursor is
@@ -33,9 +31,11 @@ class UntrustedContext(TenauditError):  # noqa: N818 - named after what is wrong
     `future`, `expired`, `stale`, `long_lived`, `altered`, `no_nonce`, `replayed`, `replay_memory_full`, `no_request`.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, key_id: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        # Of the key that the signature names, where it is one of ours.
+        self.key_id = key_id
 
 
 class _Found(NamedTuple):
@@ -83,7 +83,8 @@ class ContextVerifier:
         used_limit: int = 100_000,
         clock: Clock | None = None,
     ) -> None:
-        self._keys = {key.key_id: key for key in keys}
+        # By the key id as it stands in the field; ids hold nothing that would be escaped.
+        self._keys = {f'"{key.key_id}"': key for key in keys}
         if not keys or len(self._keys) != len(keys):
             raise ConfigurationError("ContextVerifier needs at least one key, and each key id once")
         if not 1 <= max_age <= 3600 or not 0 <= leeway <= 60:
@@ -119,51 +120,49 @@ class ContextVerifier:
         signature = signatures.get(label)
         if signature is None:
             raise UntrustedContext("unsigned")
-        key = self._key(input_)
-        components = _covered(input_, found.identity)
-        expires = self._check_times(input_)
-        values = {**derived_values(request), **found.identity}
-        base = signature_base([(name, values[name]) for name in components], input_.text)
-        # A line break in a value would be a line of its own; no server hands one on.
-        if base.count(b"\n") != len(components) or not key.verify(base, signature):
-            _log.info("a signed context was altered", extra={"action": "context_altered", "key_id": key.key_id})
-            raise UntrustedContext("altered")
-        self._use_once(key, input_, expires)
-
-    def _key(self, input_: SignatureInput) -> SignatureKey:
-        key = self._keys.get(str(input_.parameters.get("keyid")))
+        key = self._keys.get(input_.parameters.get("keyid", ""))
         if key is None:
             raise UntrustedContext("unknown_key")
-        # Stated or not, it is the key's own that is used.
-        if input_.parameters.get("alg", key.algorithm) != key.algorithm:
-            raise UntrustedContext("wrong_algorithm")
-        return key
+        reason = self._fault(key, input_, signature, {**derived_values(request), **found.identity})
+        if reason is not None:
+            raise UntrustedContext(reason, key.key_id)
 
-    def _check_times(self, input_: SignatureInput) -> int:
-        created, expires = input_.parameters.get("created"), input_.parameters.get("expires")
-        if not isinstance(created, int) or not isinstance(expires, int):
-            raise UntrustedContext("malformed")
+    def _fault(self, key: SignatureKey, input_: SignatureInput, signature: bytes, values: dict[str, str]) -> str | None:
+        """Return what is wrong with a signature that names *key*, None when nothing is."""
+        parameters = input_.parameters
+        # Stated or not, the algorithm that is used is the key's own.
+        if parameters.get("alg", f'"{key.algorithm}"') != f'"{key.algorithm}"':
+            return "wrong_algorithm"
+        created, expires = parameters.get("created", ""), parameters.get("expires", "")
+        if not created.isdigit() or not expires.isdigit():
+            return "malformed"
         now = self._clock.time_ns() / 1e9
+        reason = _coverage_fault(input_.components, values) or self._time_fault(int(created), int(expires), now)
+        if reason is not None:
+            return reason
+        try:
+            base = signature_base(input_.components, values, input_.text)
+        except UnsignableError:
+            return "altered"
+        if not key.verify(base, signature):
+            return "altered"
+        return None if self._used is None else self._use(self._used, parameters, int(expires), now)
+
+    def _time_fault(self, created: int, expires: int, now: float) -> str | None:
         if created > now + self._leeway:
-            raise UntrustedContext("future")
+            return "future"
         if expires <= now - self._leeway:
-            raise UntrustedContext("expired")
+            return "expired"
         if created < now - self._leeway - self._max_age:
-            raise UntrustedContext("stale")
-        if expires - created > self._max_age:
-            raise UntrustedContext("long_lived")
-        return expires
+            return "stale"
+        return "long_lived" if expires - created > self._max_age else None
 
-    def _use_once(self, key: SignatureKey, input_: SignatureInput, expires: int) -> None:
-        if self._used is None:
-            return
-        nonce = input_.parameters.get("nonce")
-        if not isinstance(nonce, str) or not nonce:
-            raise UntrustedContext("no_nonce")
-        now = self._clock.time_ns() / 1e9
-        state = self._used.take(f"{key.key_id} {nonce}", expires + self._leeway, now)
-        if state != "fresh":
-            raise UntrustedContext(state)
+    def _use(self, used: UsedNonces, parameters: dict[str, str], expires: int, now: float) -> str | None:
+        nonce = parameters.get("nonce", "")
+        if not nonce.startswith('"') or not 2 < len(nonce) <= _MAX_NONCE:
+            return "no_nonce"
+        state = used.take(f"{parameters['keyid']} {nonce}", expires + self._leeway, now)
+        return None if state == "fresh" else state
 
 
 def _collect(headers: Iterable[tuple[str, str]]) -> _Found:
@@ -172,16 +171,17 @@ def _collect(headers: Iterable[tuple[str, str]]) -> _Found:
     signatures: list[str] = []
     for name, value in headers:
         lowered = name.lower()
-        if lowered in IDENTITY_HEADERS:
-            if lowered in identity:
+        component = COMPONENT_OF.get(lowered)
+        if component is not None:
+            if component in identity:
                 raise UntrustedContext("ambiguous")
             # RFC 9421 section 2.1: without the whitespace around it.
-            identity[lowered] = value.strip(" \t")
+            identity[component] = value.strip(" \t")
         elif lowered == "signature-input":
             inputs.append(value)
         elif lowered == "signature":
             signatures.append(value)
-        elif "_" in lowered and lowered.replace("_", "-") in IDENTITY_HEADERS:
+        elif "_" in lowered and lowered.replace("_", "-") in COMPONENT_OF:
             raise UntrustedContext("uncovered_header")
     # Lines of one field are one dictionary (RFC 9651 section 4.2).
     return _Found(identity, ", ".join(inputs), ", ".join(signatures))
@@ -189,20 +189,18 @@ def _collect(headers: Iterable[tuple[str, str]]) -> _Found:
 
 def _ours(inputs: dict[str, SignatureInput]) -> tuple[str, SignatureInput] | None:
     """Return the one signature with our tag; those of other applications are theirs to check."""
-    tagged = [(label, member) for label, member in inputs.items() if member.parameters.get("tag") == TAG]
+    tagged = [(label, member) for label, member in inputs.items() if member.parameters.get("tag") == _TAG]
     if len(tagged) > 1:
         raise UntrustedContext("ambiguous")
     return tagged[0] if tagged else None
 
 
-def _covered(input_: SignatureInput, identity: dict[str, str]) -> tuple[str, ...]:
-    """Return the covered components: the whole request line, and the identity headers neither more nor less."""
-    components = input_.components
-    covered = frozenset(components or ())
-    if components is None or len(covered) != len(components):
-        raise UntrustedContext("malformed")
-    if not covered >= _REQUIRED or not covered <= identity.keys() | _REQUIRED or "x-tenant-id" not in identity:
-        raise UntrustedContext("missing_component")
-    if not identity.keys() <= covered:
-        raise UntrustedContext("uncovered_header")
-    return components
+def _coverage_fault(components: list[str], values: dict[str, str]) -> str | None:
+    """Return what is wrong with a list that must be the request line and the identity headers, no more and no less."""
+    covered = frozenset(components)
+    if len(covered) != len(components):
+        return "malformed"
+    if covered == values.keys() and '"x-tenant-id"' in covered:
+        return None
+    missing = '"x-tenant-id"' not in values or not covered.issuperset(DERIVED) or not covered <= values.keys()
+    return "missing_component" if missing else "uncovered_header"
