@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 from tenaudit.security.api_keys import (
     ApiKeyAuthenticator,
+    ApiKeyChangeError,
+    ApiKeyLookup,
+    ApiKeyPage,
     ApiKeyRecord,
+    ApiKeyRotation,
     ApiKeyStore,
+    ApiKeyStoreError,
     InMemoryApiKeyStore,
     new_api_key,
+    rotate_api_key,
 )
 from tenaudit.security.authenticator import Authenticator, authenticate_chain
 from tenaudit.security.context import (
@@ -22,9 +28,11 @@ from tenaudit.security.context import (
     context_or_none,
     current_context,
 )
+from tenaudit.security.default_role import DefaultRole
 from tenaudit.security.extract import HEADERS_READ, extract_context, extract_trace
 from tenaudit.security.forms import IDENTITY_HEADERS
 from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
+from tenaudit.security.raw_headers import extract_raw
 from tenaudit.security.roles import Role
 from tenaudit.security.settings import SecuritySettings
 from tenaudit.security.signing import ContextSigner, ContextVerifier, SignatureKey, SignedTarget, UntrustedContext
@@ -38,11 +46,17 @@ __all__ = [
     "IDENTITY_HEADERS",
     "Actor",
     "ApiKeyAuthenticator",
+    "ApiKeyChangeError",
+    "ApiKeyLookup",
+    "ApiKeyPage",
     "ApiKeyRecord",
+    "ApiKeyRotation",
     "ApiKeyStore",
+    "ApiKeyStoreError",
     "Authenticator",
     "ContextSigner",
     "ContextVerifier",
+    "DefaultRole",
     "InMemoryApiKeyStore",
     "JwtAuthenticator",
     "NoContextError",
@@ -59,9 +73,11 @@ __all__ = [
     "context_or_none",
     "current_context",
     "extract_context",
+    "extract_raw",
     "extract_trace",
     "new_api_key",
     "parse_traceparent",
+    "rotate_api_key",
     "strip_identity_headers",
     "synthesize_headers",
 ]
