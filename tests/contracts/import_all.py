@@ -19,9 +19,14 @@ import tenaudit.cli
 PIP_LINE = re.compile(r'pip install "tenaudit\[([a-z]+)\]"')
 # Modules that an extra must make loadable; an extra whose module is yet to come has none.
 HOMES = {
+    "aiohttp": ["tenaudit.adapters.aiohttp"],
+    "cedar": ["tenaudit.backends.cedar"],
     "cli": ["tenaudit.cli.app"],
     "demo": ["tenaudit.demo.outcome", "tenaudit.cli.demo"],
+    "flask": ["tenaudit.adapters.flask"],
+    "jwks": ["tenaudit.backends.jwks"],
     "jwt": ["tenaudit.security.tokens"],
+    "postgres": ["tenaudit.backends.postgres"],
     "starlette": ["tenaudit.adapters.starlette"],
     "testing": ["tenaudit.testing.plugin", "tenaudit.testing.conformance"],
 }

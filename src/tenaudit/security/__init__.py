@@ -31,6 +31,7 @@ from tenaudit.security.context import (
 from tenaudit.security.default_role import DefaultRole
 from tenaudit.security.extract import HEADERS_READ, extract_context, extract_trace
 from tenaudit.security.forms import IDENTITY_HEADERS
+from tenaudit.security.key_source import KeySource
 from tenaudit.security.principal import Principal, strip_identity_headers, synthesize_headers
 from tenaudit.security.raw_headers import extract_raw
 from tenaudit.security.roles import Role
@@ -59,6 +60,7 @@ __all__ = [
     "DefaultRole",
     "InMemoryApiKeyStore",
     "JwtAuthenticator",
+    "KeySource",
     "NoContextError",
     "Principal",
     "Role",

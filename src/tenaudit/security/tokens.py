@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,6 +16,8 @@ from tenaudit._kernel.extras import MissingExtra
 from tenaudit.errors import ApiError
 from tenaudit.security.context import Actor
 from tenaudit.security.forms import CANONICAL_UUID, TOKEN, carryable
+from tenaudit.security.jwt_keys import LocalKeys
+from tenaudit.security.key_source import KeySource
 from tenaudit.security.principal import Principal
 from tenaudit.security.settings import SecuritySettings
 
@@ -22,7 +27,7 @@ except ImportError as error:
     raise MissingExtra("jwt", "PyJWT") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from tenaudit._kernel.clock import Clock
 
@@ -32,9 +37,7 @@ _MAX_TOKEN = 8192
 _MAX_LEEWAY = 300.0
 # RFC 7515 section 7.1: three base64url parts.
 _COMPACT = re.compile(r"[A-Za-z0-9_\-=]+\.[A-Za-z0-9_\-=]+\.[A-Za-z0-9_\-=]+\Z")
-_SAFE_ALGORITHMS = frozenset(
-    {"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}
-)
+_NOT_VALID = "The bearer token is not valid."
 
 
 class JwtAuthenticator:
@@ -47,14 +50,15 @@ class JwtAuthenticator:
     that fits no header is left out.
 
     Args:
-        keys: key id to (algorithm, key); a token without `kid` is taken only when there is one key.
+        keys: key id to (algorithm, key), or a source of keys such as `tenaudit.backends.jwks.JwksKeySource`; a token
+            without `kid` is taken only when there is one key.
         issuer: the `iss` that is accepted.
         audience: the `aud` that is accepted.
-        leeway: seconds of clock skew allowed for `exp` and `nbf`, 0 to 300.
+        leeway: seconds of clock skew allowed for `exp`, `nbf` and `iat`, 0 to 300.
         tenant_claim: claim with the tenant's UUID in canonical text form.
         roles_claim: claim with a list of role names.
         settings: the role vocabulary.
-        clock: time source of `exp` and `nbf`.
+        clock: time source of `exp`, `nbf` and `iat`.
 
     Raises:
         ConfigurationError: no key, an algorithm outside the allow-list, a key that does not fit its algorithm or is
@@ -72,7 +76,7 @@ class JwtAuthenticator:
 
     def __init__(
         self,
-        keys: Mapping[str, tuple[str, Any]],
+        keys: Mapping[str, tuple[str, Any]] | KeySource,
         *,
         issuer: str,
         audience: str,
@@ -82,13 +86,13 @@ class JwtAuthenticator:
         settings: SecuritySettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not keys:
-            raise ConfigurationError("JwtAuthenticator needs at least one key")
         if not issuer or not audience:
             raise ConfigurationError("JwtAuthenticator needs an issuer and an audience")
         if not 0 <= leeway <= _MAX_LEEWAY:
             raise ConfigurationError(f"leeway must be 0 to {_MAX_LEEWAY:.0f} seconds, not {leeway}")
-        self._keys = {kid: (algorithm, _prepared(kid, algorithm, key)) for kid, (algorithm, key) in keys.items()}
+        if not isinstance(keys, (Mapping, KeySource)):
+            raise ConfigurationError("keys must be a mapping of key id to (algorithm, key), or a key source")
+        self._keys: KeySource = LocalKeys(keys) if isinstance(keys, Mapping) else keys
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway
@@ -98,18 +102,36 @@ class JwtAuthenticator:
         self._clock = clock or SystemClock()
 
     async def authenticate(self, headers: Mapping[str, str]) -> Principal | None:
-        """Return the principal of a bearer token, None without one; 401 `unauthorized` for a bad one."""
+        """Return the principal of a bearer token, None without one.
+
+        Raises:
+            ApiError: 401 `unauthorized` for a bad token; 503 `unavailable` when the key source has no keys to check
+                it with.
+        """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        return self._principal(self._claims(token.strip()))
+        return self._principal(await self._claims(token.strip()))
 
-    def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str) -> Mapping[str, Any]:
         if len(token) > _MAX_TOKEN or _COMPACT.match(token) is None:
             raise _refused("The bearer token is malformed or too long.")
         try:
-            algorithm, key = self._key_for(jwt.get_unverified_header(token))
-            claims: dict[str, Any] = jwt.decode(
+            header = _header(token)
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            # Deeply nested JSON is a RecursionError: also just a bad token.
+            raise _refused(_NOT_VALID) from None
+        # Outside of any `except`: what a key source raises is about the keys, not about this token.
+        found = await self._keys.key_for(header.get("kid"))
+        if found is None:
+            raise _refused(_NOT_VALID)
+        claims = self._verified(token, *found)
+        self._check_times(claims)
+        return claims
+
+    def _verified(self, token: str, algorithm: str, key: Any) -> Mapping[str, Any]:
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=[algorithm],
@@ -124,25 +146,18 @@ class JwtAuthenticator:
                 },
             )
         except (jwt.PyJWTError, ValueError, RecursionError):
-            # Deeply nested JSON is a RecursionError: also just a bad token.
-            raise _refused("The bearer token is not valid.") from None
+            raise _refused(_NOT_VALID) from None
+        return claims
+
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.time_ns() / 1e9
         if not _number(claims["exp"]) or claims["exp"] <= now - self._leeway:
             raise _refused("The bearer token has expired.")
         if "nbf" in claims and (not _number(claims["nbf"]) or claims["nbf"] > now + self._leeway):
             raise _refused("The bearer token is not valid yet.")
-        return claims
-
-    def _key_for(self, header: Mapping[str, Any]) -> tuple[str, Any]:
-        if "crit" in header:
-            raise jwt.InvalidTokenError("crit names extensions that are not understood")
-        kid = header.get("kid")
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        found = self._keys.get(kid) if isinstance(kid, str) else None
-        if found is None:
-            raise jwt.InvalidKeyError("unknown kid")
-        return found
+        # RFC 7519 section 4.1.6 asks for no more than a number; a token from the future is a clock or a forger.
+        if "iat" in claims and (not _number(claims["iat"]) or claims["iat"] > now + self._leeway):
+            raise _refused("The bearer token is issued in the future.")
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         tenant, subject = claims.get(self._tenant_claim), claims["sub"]
@@ -160,23 +175,26 @@ class JwtAuthenticator:
         return Principal(UUID(tenant), Actor(subject), roles, "jwt", session if fits else None)
 
 
-def _prepared(kid: str, algorithm: str, key: Any) -> Any:
-    """Load and measure a key once, at start-up, where a wrong one is a clear error and not a 401 for everybody."""
-    if algorithm not in _SAFE_ALGORITHMS:
-        raise ConfigurationError(f"key {kid!r}: algorithm {algorithm!r} is not in the allow-list")
-    method = jwt.get_algorithm_by_name(algorithm)
-    try:
-        prepared = method.prepare_key(key.key if isinstance(key, jwt.PyJWK) else key)
-        # Whoever configures the private key means its public half; PyJWT would fail on each token.
-        prepared = prepared.public_key() if hasattr(prepared, "public_key") else prepared
-        # RFC 7518 section 3.2: an HMAC key is at least as long as the hash; section 3.3: RSA has 2048 bits or more.
-        too_short = method.check_key_length(prepared)
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        # The error's text may quote the key, so only its kind is told.
-        raise ConfigurationError(f"key {kid!r} is no {algorithm} key ({type(error).__name__})") from None
-    if too_short:
-        raise ConfigurationError(f"key {kid!r} is too short for {algorithm}")
-    return prepared
+def _header(token: str) -> Mapping[str, Any]:
+    """Return the protected header; one that names a member twice is refused (RFC 7515 section 4)."""
+    part = token.split(".", 1)[0]
+    header = json.loads(
+        base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode(), object_pairs_hook=_without_twins
+    )
+    if not isinstance(header, dict):
+        raise jwt.InvalidTokenError("the header is no object")
+    if "crit" in header:
+        raise jwt.InvalidTokenError("crit names extensions that are not understood")
+    if not isinstance(header.get("kid", ""), str):
+        raise jwt.InvalidTokenError("kid is no text")
+    return header
+
+
+def _without_twins(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise jwt.InvalidTokenError("a member occurs twice")
+    return found
 
 
 def _number(value: object) -> bool:
