@@ -1,4 +1,4 @@
-"""The two applications that the throughput case serves."""
+"""The applications that the throughput case serves."""
 
 from __future__ import annotations
 
@@ -24,5 +24,11 @@ async def guarded_pay(_request: object) -> Response:
     return PlainTextResponse("ok")
 
 
-ours = Starlette(routes=[Route("/payments/{id}", guarded_pay)])
-install(ours, Gate("payments", registry=CollectorRegistry(), limits=["1000000/second", "100000000/minute"]))
+def guarded(*limits: str) -> Starlette:
+    app = Starlette(routes=[Route("/payments/{id}", guarded_pay)])
+    install(app, Gate("payments", registry=CollectorRegistry(), limits=limits))
+    return app
+
+
+limited = guarded("1000000/second")
+unlimited = guarded()

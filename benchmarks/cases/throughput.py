@@ -1,4 +1,4 @@
-"""Time of one request over a real uvicorn, the whole gate with an in-memory limit on, beside bare Starlette.
+"""Time of one request over a real uvicorn, the whole gate with and without an in-memory limit, beside bare Starlette.
 
 Each side is a server process with one worker. This process keeps sixteen connections open and always has a request
 waiting on each, so that the server is what is timed. The target is a share: at least 85 % of bare.
@@ -39,19 +39,20 @@ _REQUEST = b"".join(
 
 
 def run(plan: Plan, _note: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the one result."""
-    with ExitStack() as stack:
-        sides = [stack.enter_context(_served(name)) for name in ("ours", "starlette")]
-        samples = measure(sides, plan)
-    yield compare("throughput", samples, unit="us", scale=1e6, target=TimesBetter(0.85, "starlette"))
+    """Yield the result with a limit, and without one."""
+    for case, app in (("throughput/limited", "limited"), ("throughput/unlimited", "unlimited")):
+        with ExitStack() as stack:
+            sides = [stack.enter_context(_served(*side)) for side in (("ours", app), ("starlette", "starlette"))]
+            samples = measure(sides, plan)
+        yield compare(case, samples, unit="us", scale=1e6, target=TimesBetter(0.85, "starlette"))
 
 
 @contextmanager
-def _served(name: str) -> Iterator[Contender]:
+def _served(name: str, served: str) -> Iterator[Contender]:
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port = probe.getsockname()[1]
-    app = f"benchmarks.throughput_apps:{name}"
+    app = f"benchmarks.throughput_apps:{served}"
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "error", "--no-access-log"]
     with subprocess.Popen(command) as process, ExitStack() as stack:
         try:
