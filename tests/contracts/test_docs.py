@@ -12,12 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from tenaudit.audit import AuditProducer
 from tenaudit.audit.parameters import PARAMETERS
+from tenaudit.backends.jwks import JwksKeySource
 from tenaudit.backends.memory import MemorySink
 from tenaudit.cli.app import app
 from tenaudit.errors import ErrorCatalogue
 from tenaudit.gate import Gate
-from tenaudit.policy import Capability, PolicyMatrix
-from tenaudit.security import SecuritySettings
+from tenaudit.policy import Capability, MatrixEngine, PolicyFile, PolicyMatrix, RoleCompat, ShadowEngine
+from tenaudit.security import ApiKeyAuthenticator, DefaultRole, InMemoryApiKeyStore, SecuritySettings
 from tests.contracts.docs_pages import DOCS, ROOT, blocks, pages, row_names, rows
 
 if TYPE_CHECKING:
@@ -92,10 +93,18 @@ def test_every_query_parameter_has_a_row() -> None:
     assert row_names("query-parameters.md") == list(PARAMETERS)
 
 
-def test_every_metric_has_a_row_with_its_type_and_labels() -> None:
+def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     gate = Gate("docs", registry=registry, producer=AuditProducer(MemorySink(), service="docs", registry=registry))
     gate.security.on_unknown_roles(1)
+    gate.security.on_untrusted("unsigned")
+    assert JwksKeySource("https://idp.example/jwks", registry=registry)
+    assert DefaultRole(ApiKeyAuthenticator(InMemoryApiKeyStore()), "Support", registry=registry)
+    matrix = MatrixEngine(PolicyMatrix.default())
+    ShadowEngine(matrix, matrix, registry=registry)
+    RoleCompat(["Admin"], "audit_view", registry=registry)
+    (tmp_path / "policy.toml").write_text("[roles]\n")
+    PolicyFile(tmp_path / "policy.toml", registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (

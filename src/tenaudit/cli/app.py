@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, CommandEntry] = MappingProxyType(
         "audit": CommandEntry("tenaudit.cli.audit", "audit", "Query and verify stored events.", "cli"),
         "demo": CommandEntry("tenaudit.cli.demo", "demo", "Run a small platform on this machine.", "demo"),
         "import": CommandEntry("tenaudit.cli.import_", "import_", "Load existing audit logs into a store.", "cli"),
+        "keys": CommandEntry("tenaudit.cli.keys", "keys", "Create, list, revoke and rotate API keys.", "cli"),
+        "policy": CommandEntry("tenaudit.cli.policy", "policy", "Show, check and compare policy matrices.", "cli"),
     }
 )
 

@@ -5,6 +5,7 @@ Rules of this file: plain values in, a frozen decision out; no I/O, no metrics.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tenaudit.policy.decision import Decision
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from tenaudit.policy.matrix import PolicyMatrix
     from tenaudit.security.context import SecurityContext
 
-__all__ = ["MatrixEngine", "PolicyEngine"]
+__all__ = ["ChangingEngine", "MatrixEngine", "PolicyEngine", "pinned"]
 
 _MAX_REMEMBERED = 4096
 
@@ -33,6 +34,22 @@ class PolicyEngine(Protocol):
     def denial_name(self, capability: str) -> str:
         """Return the name of *capability* that a denied client may see."""
         ...
+
+
+class ChangingEngine(ABC):
+    """An engine whose rules change while it runs: who needs several answers from the same rules pins it first.
+
+    `PolicyGuard` does so for each check, so that a decision and its denial name never come from two versions.
+    """
+
+    @abstractmethod
+    def pinned(self) -> PolicyEngine:
+        """Return an engine that keeps the rules of this moment."""
+
+
+def pinned(engine: PolicyEngine) -> PolicyEngine:
+    """Return *engine* with the rules of this moment: itself, unless its rules can change."""
+    return engine.pinned() if isinstance(engine, ChangingEngine) else engine
 
 
 class MatrixEngine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
@@ -13,7 +13,7 @@ from tenaudit.errors import ApiError, LabelGuard
 from tenaudit.errors.instruments import counter, histogram
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
-from tenaudit.policy.engine import MatrixEngine, PolicyEngine
+from tenaudit.policy.engine import MatrixEngine, PolicyEngine, pinned
 from tenaudit.policy.matrix import PolicyMatrix
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tenaudit._kernel.clock import Clock
     from tenaudit.security.context import SecurityContext
 
-__all__ = ["BOUND_GUARD", "Disclosure", "PolicyGuard", "ensure_capability"]
+__all__ = ["BOUND_GUARD", "Disclosure", "PolicyGuard", "acting_guard", "ensure_capability"]
 
 Disclosure = Literal["none", "capability", "roles"]
 _log = logging.getLogger("tenaudit.policy")
@@ -32,6 +32,15 @@ _MISSING = "A required capability is missing."
 _SAMPLE = 64
 _BUCKETS = (1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _CAPABILITIES_LABELLED = 200
+
+
+class _Refusal(NamedTuple):
+    """What every denial of one capability by one matrix has in common."""
+
+    engine: PolicyEngine
+    checks: Counter
+    denials: Counter
+    error: ApiError
 
 
 class PolicyGuard:
@@ -85,6 +94,7 @@ class PolicyGuard:
         # A cached child costs a fifth of a labels() call; as many are kept as capabilities have labels.
         self._allowed: dict[str, Counter] = {}
         self._denied_children: dict[str, tuple[Counter, Counter]] = {}
+        self._refusals: dict[str, _Refusal] = {}
         self._until_sample = 0
 
     def check(
@@ -99,12 +109,13 @@ class PolicyGuard:
             engine = self.engine
         self._until_sample -= 1
         try:
-            decision = (
-                self._timed(engine, ctx, capability, resource)
-                if self._until_sample < 0 or engine.name != "matrix"
-                else engine.decide(ctx, capability, resource)
-            )
-            # An answer that is merely truthy, or no Decision at all, allows nothing.
+            # By its type, not its name: an engine that only calls itself "matrix" is asked with more care.
+            if self._until_sample >= 0 and type(engine) is MatrixEngine:
+                decision = engine.decide(ctx, capability, resource)
+            else:
+                engine = pinned(engine)
+                decision = self._timed(engine, ctx, capability, resource)
+            # An answer that is merely truthy allows nothing.
             granted = decision.allowed is True
         except Exception:  # noqa: BLE001 - an engine that errs denies, whatever it raised
             _failed("policy engine failed", "policy_engine_failed", ctx)
@@ -131,23 +142,45 @@ class PolicyGuard:
         return children
 
     def _timed(self, engine: PolicyEngine, ctx: SecurityContext, capability: str, resource: Any) -> Decision:
-        """Measure one decision in 64 of the matrix engine: timing every one would cost more than deciding."""
-        if engine.name == "matrix":
-            self._until_sample = _SAMPLE - 1
+        """Ask an engine and measure it, the matrix engine once in 64: timing each would cost more than deciding.
+
+        Raises:
+            TypeError: the answer is no `Decision`, which allows nothing.
+        """
         started = time.perf_counter()
-        decision = engine.decide(ctx, capability, resource)
-        self._seconds.labels(engine.name).observe(time.perf_counter() - started)
+        decision: object = engine.decide(ctx, capability, resource)
+        name = engine.name
+        if name != "matrix" or self._until_sample < 0:
+            self._seconds.labels(name).observe(time.perf_counter() - started)
+            if name == "matrix":
+                self._until_sample = _SAMPLE - 1
+        if not isinstance(decision, Decision):
+            raise TypeError(f"a policy engine must return a Decision, not a {type(decision).__name__}")
         return decision
 
     def _denied(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
-        for denied in self._denied_children.get(decision.capability) or self._denied_child(decision.capability):
-            denied.inc()
+        refusal = self._refusals.get(decision.capability)
+        if refusal is None or refusal.engine is not engine:
+            refusal = self._refusal(engine, ctx, decision)
+        refusal.checks.inc()
+        refusal.denials.inc()
         if self._on_denial is not None:
             if self._budget.spend((ctx.tenant_id, decision.capability)):
                 self._tell(ctx, decision)
             else:
                 self._suppressed.inc()
-        return self._error(engine, ctx, decision)
+        return _copy_of(refusal.error)
+
+    def _refusal(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> _Refusal:
+        """Build what a denial says and counts; remembered for a matrix, which says the same each time."""
+        capability = decision.capability
+        children = self._denied_children.get(capability) or self._denied_child(capability)
+        refusal = _Refusal(engine, *children, self._error(engine, ctx, decision))
+        if type(engine) is MatrixEngine and (
+            capability in self._refusals or len(self._refusals) < _CAPABILITIES_LABELLED
+        ):
+            self._refusals[capability] = refusal
+        return refusal
 
     def _tell(self, ctx: SecurityContext, decision: Decision) -> None:
         """Call the denial callback; one that fails is logged, and the denial stands."""
@@ -171,11 +204,16 @@ class PolicyGuard:
         return ApiError(403, "missing_role", message, missing_role=name)
 
 
-def _reportable(answer: object, capability: str) -> Decision:
-    """Return *answer* when it is a denial; anything else that allows nothing is an error of the engine."""
-    if isinstance(answer, Decision) and answer.allowed is False:
-        return answer
-    return Decision(False, str(capability), "engine_error")
+def _reportable(decision: Decision, capability: str) -> Decision:
+    """Return *decision* when it is a plain denial; another that allows nothing is an error of the engine."""
+    return decision if decision.allowed is False else Decision(False, str(capability), "engine_error")
+
+
+def _copy_of(error: ApiError) -> ApiError:
+    """Copy *error* as `copy.copy` does, at a quarter of the price; each raise needs an error with its own traceback."""
+    copied = ApiError.__new__(ApiError, *error.args)
+    copied.__dict__ = error.__dict__.copy()
+    return copied
 
 
 def _failed(message: str, action: str, ctx: SecurityContext) -> None:
@@ -201,8 +239,12 @@ def ensure_capability(
     Raises:
         ApiError: 403 `missing_role`.
     """
-    guard = BOUND_GUARD.get(None) or _default()
-    return guard.check(ctx, capability, resource, engine)
+    return (BOUND_GUARD.get(None) or _default()).check(ctx, capability, resource, engine)
+
+
+def acting_guard() -> PolicyGuard:
+    """Return the guard that `ensure_capability` asks here: the gate's inside a request, else the default one."""
+    return BOUND_GUARD.get(None) or _default()
 
 
 def _default() -> PolicyGuard:

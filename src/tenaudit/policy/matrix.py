@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.policy.matrix_diff import MatrixDiff, matrix_diff
 from tenaudit.policy.matrix_rules import problems
 from tenaudit.policy.toml_place import line_of
 from tenaudit.policy.vocabulary import DENIAL_NAMES, Capability, Role
@@ -87,23 +89,35 @@ class PolicyMatrix:
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
-            data = tomllib.loads(text)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path}: {error}") from error
+        return cls.from_toml_text(text, source=str(path))
+
+    @classmethod
+    def from_toml_text(cls, text: str, *, source: str = "policy") -> PolicyMatrix:
+        """Read a matrix from the text of such a file; *source* is what errors call it.
+
+        Raises:
+            ConfigurationError: as `from_toml`.
+        """
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{source}: {error}") from error
         for name in sorted(data.keys() - {"capabilities", "roles", "denial_names"}):
-            raise ConfigurationError(f"{path}{_at(text, (name,))}: unknown key {name!r}")
+            raise ConfigurationError(f"{source}{_at(text, (name,))}: unknown key {name!r}")
         roles, capabilities, denial_names = (data.get(name) for name in ("roles", "capabilities", "denial_names"))
         if not isinstance(roles, dict):
-            raise ConfigurationError(f"{path}{_at(text, ('roles',))}: [roles] must be a table of roles")
+            raise ConfigurationError(f"{source}{_at(text, ('roles',))}: [roles] must be a table of roles")
         for role, names in roles.items():
             if not _strings(names):
-                where = f"{path}{_at(text, ('roles', role))}"
+                where = f"{source}{_at(text, ('roles', role))}"
                 raise ConfigurationError(f"{where}: role {role!r} must have a list of capability names")
         if capabilities is not None and not _strings(capabilities):
-            raise ConfigurationError(f"{path}{_at(text, ('capabilities',))}: capabilities must be a list of names")
+            raise ConfigurationError(f"{source}{_at(text, ('capabilities',))}: capabilities must be a list of names")
         if denial_names is not None and not isinstance(denial_names, dict):
-            raise ConfigurationError(f"{path}{_at(text, ('denial_names',))}: [denial_names] must be a table")
-        return cls._checked(roles, capabilities, denial_names, str(path), text)
+            raise ConfigurationError(f"{source}{_at(text, ('denial_names',))}: [denial_names] must be a table")
+        return cls._checked(roles, capabilities, denial_names, source, text)
 
     @classmethod
     def _checked(
@@ -130,7 +144,7 @@ class PolicyMatrix:
     @property
     def capabilities(self) -> tuple[str, ...]:
         """Every capability that some role grants, sorted."""
-        return tuple(sorted(frozenset().union(*self.grants.values()))) if self.grants else ()
+        return tuple(sorted(frozenset().union(*self.grants.values())))
 
     def allows(self, roles: Iterable[str], capability: str) -> bool:
         """Tell whether any of *roles* grants *capability*."""
@@ -146,9 +160,14 @@ class PolicyMatrix:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 in hex over the sorted cells: equal matrices have equal hashes, whatever file they came from."""
-        cells = sorted(f"{role}\t{name}\n" for role, names in self.grants.items() for name in names)
-        return hashlib.sha256("".join(cells).encode()).hexdigest()
+        """SHA-256 in hex over roles, cells and denial names: the same for equal matrices, whatever their files."""
+        content = [{role: sorted(names) for role, names in self.grants.items()}, dict(self.denial_names)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @staticmethod
+    def diff(old: PolicyMatrix, new: PolicyMatrix) -> MatrixDiff:
+        """Return every answer that changes from *old* to *new*, and every name that comes, goes or is renamed."""
+        return matrix_diff(old, new)
 
 
 def _names_of(role: str, names: Iterable[str]) -> list[str]:

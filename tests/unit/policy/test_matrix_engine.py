@@ -64,6 +64,11 @@ def test_answers_stay_right_past_what_the_engine_remembers():
     engine = MatrixEngine(PolicyMatrix.default())
     for n in range(5000):
         assert not engine.decide(context(f"r{n}"), "gdpr_manage").allowed
+    same = [
+        engine.decide(context(role), "gdpr_manage") is engine.decide(context(role), "gdpr_manage")
+        for role in ("r4095", "r4096")
+    ]
+    assert same == [True, False]
     assert engine.decide(context("Admin", "last"), "gdpr_manage").granted_by == {"Admin"}
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from tenaudit.errors import ApiError, ConfigurationError
-from tenaudit.policy import Capability, Decision, MatrixEngine, PolicyGuard, PolicyMatrix, ensure_capability
-from tenaudit.policy.guard import BOUND_GUARD
-from tenaudit.security import Actor, SecurityContext, TraceContext
+from tenaudit.policy import (
+    Capability,
+    ChangingEngine,
+    Decision,
+    MatrixEngine,
+    PolicyGuard,
+    PolicyMatrix,
+    ensure_capability,
+)
+from tenaudit.policy.guard import BOUND_GUARD, acting_guard
 from tenaudit.testing.clock import ManualClock
-
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-def context(*roles, tenant=1):
-    return SecurityContext(UUID(int=tenant), Actor("u-1"), frozenset(roles), TraceContext(TRACE, None, False))
+from tests.unit.policy.policy_parts import TRACE, ScriptedEngine, context
 
 
 def guarded(engine=None, **options):
@@ -35,26 +36,6 @@ def denied(guard, ctx, capability, **options):
         guard.check(ctx, capability, **options)
     assert (caught.value.status, caught.value.code) == (403, "missing_role")
     return caught.value
-
-
-class _Engine:
-    """An engine whose answers a test chooses."""
-
-    name = "scripted"
-
-    def __init__(self, answer, shown="shown"):
-        self.answer, self.shown, self.asked = answer, shown, []
-
-    def decide(self, ctx, capability, resource=None):
-        self.asked.append((ctx, capability, resource))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def denial_name(self, capability):
-        if isinstance(self.shown, Exception):
-            raise self.shown
-        return self.shown
 
 
 def test_an_allowed_check_returns_the_decision_and_is_counted():
@@ -81,7 +62,8 @@ def test_what_a_denied_client_may_read_is_a_switch(disclose, name, told):
     guard, _ = guarded(disclose=disclose)
     body = denied(guard, context("Support"), "payment_process").to_body(TRACE)
     assert body.get("missing_role") == name
-    assert ("Admin, Cashier, Manager, SuperAdmin" in body["message"]) is told
+    roles = "Needs one of these roles: Admin, Cashier, Manager, SuperAdmin."
+    assert body["message"] == (roles if told else "A required capability is missing.")
 
 
 @pytest.mark.parametrize("options", [{"disclose": "all"}, {"disclose": ""}, {"denials_per_second": -1}])
@@ -90,6 +72,7 @@ def test_a_wrong_option_is_a_configuration_error(options):
         guarded(**options)
 
 
+@pytest.mark.parametrize("name", ["scripted", "matrix"])
 @pytest.mark.parametrize(
     "answer",
     [
@@ -98,14 +81,17 @@ def test_a_wrong_option_is_a_configuration_error(options):
         True,
         Decision(1, "a", "granted"),
         Decision("yes", "a", "granted"),
+        type("Loose", (), {"allowed": True})(),
         type("Loose", (), {"allowed": "yes"})(),
         type("Loose", (), {"allowed": False})(),
     ],
-    ids=["raises", "none", "bool", "one", "text", "foreign_allow", "foreign_deny"],
+    ids=["raises", "none", "bool", "one", "text", "foreign_allow", "foreign_text", "foreign_deny"],
 )
-def test_an_engine_that_errs_denies(answer, caplog):
+def test_an_engine_that_errs_denies(answer, name, caplog):
     seen = []
-    guard, value = guarded(_Engine(answer), on_denial=lambda ctx, decision: seen.append(decision))
+    engine = ScriptedEngine(answer)
+    engine.name = name
+    guard, value = guarded(engine, on_denial=lambda ctx, decision: seen.append(decision))
     error = denied(guard, context("SuperAdmin"), "a")
     assert "secret" not in str(error.to_body(TRACE))
     assert [(d.allowed, d.capability, d.reason) for d in seen] == [(False, "a", "engine_error")]
@@ -113,11 +99,12 @@ def test_an_engine_that_errs_denies(answer, caplog):
     if isinstance(answer, Exception):
         (record,) = caplog.records
         assert (record.levelno, record.action, record.trace_id) == (logging.ERROR, "policy_engine_failed", TRACE)
+        assert record.name == "tenaudit.policy"
         assert record.exc_info
 
 
 def test_an_engine_that_cannot_name_a_denial_still_denies(caplog):
-    guard, _ = guarded(_Engine(Decision(False, "a", "no_role_grants"), shown=KeyError("a")))
+    guard, _ = guarded(ScriptedEngine(Decision(False, "a", "no_role_grants"), shown=KeyError("a")))
     assert denied(guard, context(), "a").missing_role == "a"
     assert caplog.records[0].action == "policy_engine_failed"
 
@@ -158,6 +145,14 @@ def test_denial_events_are_bounded_a_second_for_each_tenant_and_capability():
     assert value("capability_denials_total", capability="gdpr_manage") == 33
 
 
+def test_ten_denial_events_a_second_are_told_by_default():
+    seen = []
+    guard, _ = guarded(on_denial=lambda ctx, decision: seen.append(1), clock=ManualClock())
+    for _ in range(15):
+        denied(guard, context(), "gdpr_manage")
+    assert len(seen) == 10
+
+
 def test_the_bound_holds_between_threads():
     seen = []
     guard, value = guarded(on_denial=lambda ctx, decision: seen.append(1), denials_per_second=5, clock=ManualClock())
@@ -182,12 +177,67 @@ def test_denials_without_a_callback_suppress_nothing():
 
 def test_the_matrix_is_timed_once_in_64_and_other_engines_each_time():
     guard, value = guarded()
-    other = _Engine(Decision(True, "a", "granted"))
-    for _ in range(65):
+    timed = []
+    for _ in range(129):
         guard.check(context("Admin"), "audit_view")
+        timed.append(value("capability_eval_seconds_count", engine="matrix"))
+    assert [n for n, (before, now) in enumerate(zip([0, *timed], timed, strict=False)) if now > before] == [0, 64, 128]
+    other = ScriptedEngine(Decision(True, "a", "granted"))
+    for _ in range(65):
         guard.check(context("Admin"), "a", engine=other)
     assert value("capability_eval_seconds_count", engine="scripted") == 65
-    assert 1 <= value("capability_eval_seconds_count", engine="matrix") <= 3
+    assert value("capability_eval_seconds_count", engine="matrix") == 3
+
+
+def test_other_engines_do_not_keep_the_matrix_from_being_timed():
+    guard, value = guarded()
+    other = ScriptedEngine(Decision(True, "a", "granted"))
+    for _ in range(65):
+        guard.check(context("Admin"), "a", engine=other)
+        guard.check(context("Admin"), "audit_view")
+    assert value("capability_eval_seconds_count", engine="matrix") in (2, 3)
+
+
+def test_an_engine_that_calls_itself_a_matrix_is_timed_like_one():
+    class Careful(MatrixEngine):
+        pass
+
+    guard, value = guarded(Careful(PolicyMatrix.default()))
+    for _ in range(65):
+        guard.check(context("Admin"), "audit_view")
+    assert value("capability_eval_seconds_count", engine="matrix") == 2
+
+
+def test_the_time_of_a_decision_is_measured_in_seconds_between_100_ns_and_100_ms():
+    guard, value = guarded()
+    guard.check(context("Admin"), "audit_view")
+    assert 0 < value("capability_eval_seconds_sum", engine="matrix") < 10
+    bounds = [
+        "1e-07",
+        "2.5e-07",
+        "5e-07",
+        "1e-06",
+        "2.5e-06",
+        "5e-06",
+        "1e-05",
+        "0.0001",
+        "0.001",
+        "0.01",
+        "0.1",
+        "+Inf",
+    ]
+    assert all(value("capability_eval_seconds_bucket", engine="matrix", le=bound) is not None for bound in bounds)
+
+
+def test_the_default_guard_is_one_for_the_process():
+    assert isinstance(acting_guard(), PolicyGuard)
+    assert acting_guard() is acting_guard()
+    guard, _ = guarded()
+    token = BOUND_GUARD.set(guard)
+    try:
+        assert acting_guard() is guard
+    finally:
+        BOUND_GUARD.reset(token)
 
 
 def test_capability_labels_are_bounded():
@@ -198,10 +248,11 @@ def test_capability_labels_are_bounded():
 
 
 def test_the_resource_reaches_the_engine():
-    engine = _Engine(Decision(True, "a", "granted"))
+    engine = ScriptedEngine(Decision(True, "a", "granted"))
     guard, _ = guarded(engine)
     guard.check(context(), "a", resource="order-7")
-    assert engine.asked == [(context(), "a", "order-7")]
+    guard.check(context(), "b")
+    assert engine.asked == [(context(), "a", "order-7"), (context(), "b", None)]
 
 
 def test_ensure_capability_asks_the_default_matrix_outside_a_request():
@@ -215,10 +266,11 @@ def test_ensure_capability_asks_the_bound_guard_and_a_given_engine():
     token = BOUND_GUARD.set(guard)
     try:
         assert ensure_capability(context("Cashier"), "gdpr_manage").allowed
-        engine = _Engine(Decision(False, "gdpr_manage", "no"))
+        engine = ScriptedEngine(Decision(False, "gdpr_manage", "no"))
         with pytest.raises(ApiError) as caught:
             ensure_capability(context("Cashier"), "gdpr_manage", engine=engine)
         assert caught.value.missing_role == "shown"
+        assert engine.asked == [(context("Cashier"), "gdpr_manage", None)]
     finally:
         BOUND_GUARD.reset(token)
     assert value("capability_checks_total", capability="gdpr_manage", outcome="allow") == 1
@@ -228,7 +280,7 @@ def test_ensure_capability_asks_the_bound_guard_and_a_given_engine():
 
 
 def test_a_bound_guard_stays_in_its_task():
-    guard, _ = guarded(_Engine(Decision(True, "gdpr_manage", "granted")))
+    guard, _ = guarded(ScriptedEngine(Decision(True, "gdpr_manage", "granted")))
 
     async def inside():
         BOUND_GUARD.set(guard)
@@ -241,3 +293,106 @@ def test_a_bound_guard_stays_in_its_task():
         return allowed
 
     assert asyncio.run(main())
+
+
+def test_each_denial_is_an_error_of_its_own():
+    guard, _ = guarded(disclose="roles")
+    one, two = (denied(guard, context("Support"), "payment_process") for _ in range(2))
+    one.add_note("for the first alone")
+    assert one is not two
+    assert not hasattr(two, "__notes__")
+    built = ApiError(403, "missing_role", one.message, missing_role="payment_access")
+    for error in (one, two):
+        assert (error.args, str(error), error.to_body(TRACE)) == (built.args, str(built), built.to_body(TRACE))
+    assert set(vars(two)) == set(vars(built))
+    assert one.__traceback__ is not two.__traceback__
+
+
+def test_what_a_denial_says_follows_the_engine_and_not_the_one_before():
+    guard, value = guarded(disclose="roles")
+    mine = MatrixEngine(PolicyMatrix.from_mapping({"Boss": {"gdpr_manage"}}, denial_names={"gdpr_manage": "erasure"}))
+    for _ in range(2):
+        error = denied(guard, context(), "gdpr_manage")
+        assert (error.missing_role, "SuperAdmin" in error.message) == ("gdpr_manage", True)
+        error = denied(guard, context(), "gdpr_manage", engine=mine)
+        assert (error.missing_role, error.message) == ("erasure", "Needs one of these roles: Boss.")
+        scripted = ScriptedEngine(Decision(False, "gdpr_manage", "no"), shown="scripted")
+        assert denied(guard, context(), "gdpr_manage", engine=scripted).missing_role == "scripted"
+        scripted.shown = "changed"
+        assert denied(guard, context(), "gdpr_manage", engine=scripted).missing_role == "changed"
+    assert value("capability_denials_total", capability="gdpr_manage") == 8
+
+
+def test_a_subclass_of_the_matrix_engine_is_asked_each_time():
+    class Counting(MatrixEngine):
+        named = 0
+
+        def denial_name(self, capability):
+            self.named += 1
+            return f"{capability}_{self.named}"
+
+    guard, _ = guarded(Counting(PolicyMatrix.default()))
+    assert [denied(guard, context(), "audit_view").missing_role for _ in range(2)] == ["audit_view_1", "audit_view_2"]
+
+
+def test_denials_past_the_labels_still_say_what_is_missing():
+    guard, _ = guarded()
+    for _ in range(2):
+        for n in range(250):
+            assert denied(guard, context(), f"made_up_{n}").missing_role == f"made_up_{n}"
+
+
+class _Moving(ChangingEngine):
+    """An engine that has other rules each time it is asked for anything."""
+
+    name = "moving"
+
+    def __init__(self):
+        self.version = 0
+
+    def pinned(self):
+        self.version += 1
+        shown = {"write": f"version_{self.version}"}
+        return MatrixEngine(PolicyMatrix.from_mapping({f"R{self.version}": {"write"}}, denial_names=shown))
+
+    def decide(self, ctx, capability, resource=None):
+        return self.pinned().decide(ctx, capability, resource)
+
+    def denial_name(self, capability):
+        return self.pinned().denial_name(capability)
+
+
+def test_a_decision_and_its_denial_name_are_of_one_version():
+    guard, _ = guarded(_Moving(), disclose="roles")
+    for version in range(1, 4):
+        error = denied(guard, context(), "write")
+        assert (error.message, error.missing_role) == (f"Needs one of these roles: R{version}.", f"version_{version}")
+    assert guard.check(context("R4"), "write").granted_by == {"R4"}
+
+
+def test_an_engine_that_cannot_be_pinned_denies(caplog):
+    class Broken(_Moving):
+        def pinned(self):
+            raise OSError("secret of the file")
+
+    guard, _ = guarded(Broken())
+    assert denied(guard, context("R1"), "write").missing_role == "write"
+    assert [record.action for record in caplog.records] == ["policy_engine_failed"] * 2
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+def test_a_stop_is_passed_on_and_allows_nothing(stop):
+    guard, value = guarded(ScriptedEngine(stop()))
+    with pytest.raises(stop):
+        guard.check(context("SuperAdmin"), "a")
+    assert value("capability_checks_total", capability="a", outcome="allow") is None
+
+
+def test_allowed_checks_past_the_labels_are_counted_together():
+    names = [f"made_up_{n}" for n in range(250)]
+    guard, value = guarded(MatrixEngine(PolicyMatrix.from_mapping({"Admin": names})))
+    for _ in range(2):
+        for name in names:
+            guard.check(context("Admin"), name)
+    assert value("capability_checks_total", capability="_overflow", outcome="allow") == 100
+    assert value("capability_checks_total", capability="made_up_199", outcome="allow") == 2
