@@ -40,3 +40,15 @@ def test_a_member_of_128_characters_is_not_long() -> None:
     edge, over = "a=" + "v" * 126, "b=" + "v" * 127
     rest = [f"k{n}={'v' * 120}" for n in range(3)]
     assert kept(",".join([edge, over, *rest])) == ",".join([edge, *rest])
+
+
+def test_only_whitespace_is_taken_off_a_member() -> None:
+    assert kept("a=1X,\tb=X \t") == "a=1X,b=X"
+
+
+def test_the_33rd_member_counts_only_when_it_is_one() -> None:
+    members = [f"k{n}=1" for n in range(32)]
+    assert kept(",".join([*members, " "])) == ",".join(members)
+    assert kept(",".join([*members, "z=1"])) == ""
+    # Beyond the members that are looked at, even empty ones are too many.
+    assert kept("," * 40 + "a=1") == ""

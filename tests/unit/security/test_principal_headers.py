@@ -78,3 +78,13 @@ def test_a_value_that_would_not_arrive_as_it_is_is_refused(part, text):
 def test_an_actor_type_that_would_read_back_as_another_is_refused(kind):
     with pytest.raises(ApiError, match="actor type"):
         synthesize_headers(Principal(TENANT, Actor("u", kind), ROLES))
+
+
+@pytest.mark.parametrize(("length", "fits"), [(256, True), (257, False)])
+def test_an_id_of_256_characters_is_the_longest_that_is_carried(length: int, fits: bool) -> None:
+    principal = Principal(TENANT, Actor("u" * length), frozenset())
+    if fits:
+        assert dict(synthesize_headers(principal))["X-Auth-Method"] == "jwt"
+    else:
+        with pytest.raises(ApiError, match="actor id"):
+            synthesize_headers(principal)
