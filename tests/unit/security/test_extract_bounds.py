@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tenaudit import ApiError
 from tenaudit.security import extract_context, parse_traceparent
 
 TENANT = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
@@ -52,3 +53,14 @@ def test_the_33rd_member_counts_only_when_it_is_one() -> None:
     assert kept(",".join([*members, "z=1"])) == ""
     # Beyond the members that are looked at, even empty ones are too many.
     assert kept("," * 40 + "a=1") == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Tenant-ID", "X-Roles", "X-User-ID", "X-Actor-Type", "X-Session-ID", "X-Auth-Method"]
+)
+def test_a_repeated_header_is_named_as_it_is_documented(name: str) -> None:
+    headers = [("X-Tenant-ID", TENANT), (name, "a"), (name, "a")]
+    with pytest.raises(ApiError) as refusal:
+        extract_context(headers)
+    assert refusal.value.message == f"{name} was sent more than once."
+    assert refusal.value.errors == ({"field": name, "message": "takes one value, spelled with hyphens"},)
