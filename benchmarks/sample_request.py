@@ -1,4 +1,4 @@
-"""The one request that every case looks at: ten headers, and the context they stand for."""
+"""The one request that every case looks at: twelve headers, and the context they stand for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ HEADERS = [
     ("X-Tenant-ID", "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"),
     ("X-User-ID", "user-4711"),
     ("X-Roles", ROLE),
+    ("X-Auth-Method", "jwt"),
+    ("X-Session-ID", "s-5c1d0f7a"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 ]
 CONTEXT = extract_context(HEADERS)

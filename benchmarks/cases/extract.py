@@ -1,4 +1,4 @@
-"""What it costs to read the security context of one request from its ten headers.
+"""What it costs to read the security context of one request from its twelve headers.
 
 Ours: `extract_context`: tenant, actor, roles, trace and user agent, with every refusal checked.
 otel-tracecontext: OpenTelemetry's W3C propagator on the same headers. It reads the trace alone, so it does a part
@@ -7,7 +7,7 @@ pyjwt-hs256: `jwt.decode` of a token that carries the same identity, signature, 
     what a service does that verifies the token itself, instead of trusting headers of a mesh: it proves more.
 
 Neither peer does the same work as ours; read the ratios as what the alternatives cost, not as a race.
-Not shown: signed headers, and tenants that are new (the last 4096 tenant ids are remembered parsed).
+Not shown: signed headers (see `signed`), and callers that are new (what 4096 of them stated is remembered).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from benchmarks.peer import Peer, installed
-from benchmarks.result import compare
+from benchmarks.result import AtMost, compare
 from benchmarks.rounds import Contender, measure
 from benchmarks.sample_request import CONTEXT, HEADERS
 from tenaudit.security import extract_context
@@ -36,7 +36,7 @@ def run(plan: Plan, note: Callable[[str], None]) -> Iterator[Result]:
     peers = installed(
         [Peer("otel-tracecontext", "opentelemetry-sdk", _tracecontext), Peer("pyjwt-hs256", "pyjwt", _pyjwt)], note
     )
-    yield compare("extract", measure([_ours(), *peers], plan), unit="us", scale=1e6)
+    yield compare("extract", measure([_ours(), *peers], plan), unit="us", scale=1e6, target=AtMost(6))
 
 
 def _ours() -> Contender:
