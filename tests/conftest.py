@@ -27,6 +27,7 @@ _NEEDS = {
     "contracts/test_layers.py": "importlinter",
     "faults/test_faults_real_engines.py": "asyncpg",
     "flow/*": "uvicorn",
+    "flow/test_multiprocess*.py": "gunicorn",
     "services/*": "asyncpg",
     "conformance/http/*": "fastapi",
     "unit/adapters/*": "starlette",

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenaudit.errors import ApiError, error_reply, prefers_problem
+from tenaudit.errors import Accept, ApiError, error_reply, prefers_problem
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PROBLEM = "application/problem+json"
@@ -84,3 +84,37 @@ def test_any_error_list_gives_a_reply_of_strict_json(errors, message):
     reply = error_reply(ApiError.unprocessable(message or "x", errors=errors), TRACE)
     assert json.loads(reply.body, parse_constant=refuse)["code"] == "unprocessable"
     assert dict(reply.headers)["content-length"] == str(len(reply.body))
+
+
+_types = st.sampled_from([PROBLEM, "application/json", "application/*", "*/*", "text/html", "text/*"])
+
+
+@given(ranges=st.dictionaries(_types, st.integers(0, 1000), max_size=6), data=st.data())
+def test_the_order_and_the_spelling_of_ranges_do_not_matter(ranges, data):
+    plain = ", ".join(f"{media};q={weight / 1000}" for media, weight in ranges.items())
+    spelled = [
+        data.draw(st.sampled_from([media, media.upper(), f" {media}\t"]))
+        + data.draw(st.sampled_from([";q=", " ; Q=", ";\tq="]))
+        + f"{weight / 1000:.3f}"
+        for media, weight in data.draw(st.permutations(list(ranges.items())))
+    ]
+    first, second = Accept(plain), Accept(",".join(spelled))
+    for media in (PROBLEM, "application/json", "text/html", "image/png"):
+        assert first.weight(media) == second.weight(media)
+        assert first.names(media) == second.names(media) == (media in ranges)
+    assert prefers_problem(plain) == prefers_problem(",".join(spelled))
+
+
+@given(ranges=st.dictionaries(_types, st.integers(0, 1000), max_size=6))
+def test_the_best_offer_is_wanted_most(ranges):
+    accept = Accept(",".join(f"{media};q={weight / 1000}" for media, weight in ranges.items()))
+    offers = ("text/html", "application/json", PROBLEM)
+    best = accept.best(*offers)
+    weights = [accept.weight(offer) for offer in offers]
+    assert (best is None) == (max(weights) == 0)
+    assert best is None or accept.weight(best) == max(weights)
+
+
+@given(accept=_anything)
+def test_any_accept_header_has_weights(accept):
+    assert 0 <= Accept(accept).weight(PROBLEM) <= 1

@@ -9,12 +9,15 @@ TenauditError                what tenaudit raises on its own account
 from tenaudit._kernel.error import ConfigurationError, TenauditError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.errors.api_error import ApiError
-from tenaudit.errors.catalogue import DeclaredError, ErrorCatalogue
+from tenaudit.errors.catalogue import ErrorCatalogue
+from tenaudit.errors.declared import DeclaredError
 from tenaudit.errors.labels import LabelGuard
 from tenaudit.errors.metrics import HttpMetrics
+from tenaudit.errors.negotiation import Accept
 from tenaudit.errors.reply import Reply, error_reply, prefers_problem
 
 __all__ = [
+    "Accept",
     "ApiError",
     "ConfigurationError",
     "DeclaredError",

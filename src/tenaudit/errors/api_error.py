@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from tenaudit._kernel.error import TenauditError
+from tenaudit.errors.received import read_body, seconds_of, text_of
+
+if TYPE_CHECKING:
+    from tenaudit.errors.catalogue import ErrorCatalogue
 
 __all__ = ["ApiError", "valid_code"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
-_SECONDS = re.compile(r"[0-9]{1,10}\Z")
 _LINE_BREAKING = re.compile(r"[\x00\r\n]")
 _STATUS_CODES = {
     400: "bad_request",
@@ -30,7 +32,13 @@ _STATUS_CODES = {
     503: "unavailable",
 }
 _KNOWN_CODES = frozenset({*_STATUS_CODES.values(), "missing_role", "missing_tenant_id"})
-_MAX_BODY = 64 * 1024
+# Python 3.13 words these anew; the text that clients read is the same under every Python.
+_PHRASES = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
 
 
 def valid_code(code: str) -> bool:
@@ -39,6 +47,8 @@ def valid_code(code: str) -> bool:
 
 
 def _phrase(status: int) -> str:
+    if status in _PHRASES:
+        return _PHRASES[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -56,9 +66,11 @@ class _MissingRole:
         if error is not None:
             return error._missing_role  # noqa: SLF001 - the descriptor is part of ApiError
 
-        def missing_role(name: str | None = None, message: str = "A required capability is missing.") -> ApiError:
+        def missing_role(
+            name: str | None = None, message: str = "A required capability is missing.", *, code: str | None = None
+        ) -> ApiError:
             """Make the 403 of a denied capability; *name* is the denial name that the client may see."""
-            return owner(403, "missing_role", message, missing_role=name)
+            return owner(403, code or "missing_role", message, missing_role=name)
 
         return missing_role
 
@@ -130,15 +142,25 @@ class ApiError(TenauditError):
             body["retry_after"] = self.retry_after
         return body
 
-    def to_problem(self, trace_id: str, *, instance: str | None = None) -> dict[str, Any]:
+    def to_problem(
+        self,
+        trace_id: str,
+        *,
+        instance: str | None = None,
+        type_uri: str | None = None,
+        title: str | None = None,
+    ) -> dict[str, Any]:
         """Return the same error as RFC 9457 problem details, the envelope's members as extensions.
 
-        `type` is `about:blank`, so `title` is the status phrase (RFC 9457 section 4.2.1); `instance` is the
-        trace as a URN unless given.
+        Args:
+            trace_id: the trace that the client may quote.
+            instance: names this occurrence; the trace as a URN unless given.
+            type_uri: names the kind of problem; `about:blank` unless given.
+            title: the kind in words; the status phrase unless given (RFC 9457 section 4.2.1).
         """
         return {
-            "type": "about:blank",
-            "title": _phrase(self.status),
+            "type": type_uri or "about:blank",
+            "title": title or _phrase(self.status),
             "status": self.status,
             "detail": self.message,
             "instance": instance or f"urn:trace:{trace_id}",
@@ -146,26 +168,43 @@ class ApiError(TenauditError):
         }
 
     @classmethod
-    def from_response(cls, status: int, headers: Mapping[str, str], body: bytes | str | Mapping[str, Any]) -> ApiError:
+    def from_response(
+        cls,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes | str | Mapping[str, Any],
+        catalogue: ErrorCatalogue | None = None,
+    ) -> ApiError:
         """Rebuild the typed error from a response, in either media type; a foreign body still gives a code.
+
+        Args:
+            status: the response's.
+            headers: the response's, names in any case.
+            body: the response's; over 64 KiB it is not read.
+            catalogue: reads the code from the `type` of problem details that name no code.
 
         Raises:
             ValueError: *status* is no error, that is outside 400 to 599.
         """
-        data = _read_body(body)
+        data = read_body(body)
         lowered = {name.lower(): value for name, value in headers.items()}
-        code = _text(data.get("code"), lowered.get("x-error-code")) or ""
-        if not valid_code(code):
-            code = _STATUS_CODES.get(status, "internal_error" if status >= 500 else "bad_request")
+        kind = data.get("type")
+        candidates = (
+            data.get("code"),
+            lowered.get("x-error-code"),
+            catalogue.code_of(kind) if catalogue is not None and isinstance(kind, str) else None,
+            _STATUS_CODES.get(status, "internal_error" if status >= 500 else "bad_request"),
+        )
+        code = next(text for text in candidates if isinstance(text, str) and valid_code(text))
         errors = data.get("errors")
         missing = data.get("missing_role")
         return cls(
             status,
             code,
-            _text(data.get("message"), data.get("detail"), _phrase(status)) or "",
+            text_of(data.get("message"), data.get("detail"), _phrase(status)) or "",
             missing_role=missing if isinstance(missing, str) else None,
             errors=[item for item in errors if isinstance(item, Mapping)] if isinstance(errors, list) else (),
-            retry_after=_seconds(data.get("retry_after"), lowered.get("retry-after")),
+            retry_after=seconds_of(data.get("retry_after"), lowered.get("retry-after")),
         )
 
     @classmethod
@@ -180,9 +219,9 @@ class ApiError(TenauditError):
         return cls._kind(400, message, code, errors=errors)
 
     @classmethod
-    def missing_tenant_id(cls, message: str = "X-Tenant-ID is required.") -> ApiError:
+    def missing_tenant_id(cls, message: str = "X-Tenant-ID is required.", *, code: str | None = None) -> ApiError:
         """400 `missing_tenant_id`: no tenant, so nothing can be done for anyone."""
-        return cls(400, "missing_tenant_id", message)
+        return cls(400, code or "missing_tenant_id", message)
 
     @classmethod
     def unauthorized(
@@ -238,32 +277,6 @@ class ApiError(TenauditError):
         return cls._kind(503, message, code, retry_after=retry_after)
 
     @classmethod
-    def internal(cls) -> ApiError:
+    def internal(cls, *, code: str | None = None) -> ApiError:
         """500 `internal_error`: opaque by design, the log has the rest under the trace id."""
-        return cls(500, "internal_error", "The server failed; quote the trace id to support.")
-
-
-def _text(*candidates: object) -> str | None:
-    return next((value for value in candidates if isinstance(value, str)), None)
-
-
-def _seconds(*candidates: object) -> int | None:
-    """Return the first candidate that is whole seconds; a date in `Retry-After` is not read."""
-    for value in candidates:
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**10:
-            return value
-        if isinstance(value, str) and _SECONDS.match(value):
-            return int(value)
-    return None
-
-
-def _read_body(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(body, Mapping):
-        return body
-    if len(body) > _MAX_BODY:
-        return {}
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+        return cls._kind(500, "The server failed; quote the trace id to support.", code)

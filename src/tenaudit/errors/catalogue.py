@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors.api_error import ApiError, valid_code
+from tenaudit.errors.declared import DeclaredError
+from tenaudit.errors.openapi import components_of, responses_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["PLATFORM_CODES", "DeclaredError", "ErrorCatalogue"]
 
-
-@dataclass(frozen=True, slots=True)
-class DeclaredError:
-    """One code with its status and the sentence its docs page shows."""
-
-    code: str
-    status: int
-    description: str
-
+# RFC 3986 section 3: a scheme, then anything that a URI may hold.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[!#-;=?-\[\]_a-z~]+\Z")
 
 PLATFORM_CODES: tuple[DeclaredError, ...] = (
     DeclaredError("missing_tenant_id", 400, "The request names no tenant."),
@@ -46,8 +42,18 @@ PLATFORM_CODES: tuple[DeclaredError, ...] = (
 )
 
 
+_ABOUT_BLANK = "about:blank"
+
+
 class ErrorCatalogue:
     """Declares a service's own error codes, on top of the platform's.
+
+    Args:
+        type_base: what precedes a code in the `type` of problem details (RFC 9457 section 3.1.1), an absolute URI
+            such as `https://errors.example.com/`; without it every type is `about:blank`.
+
+    Raises:
+        ConfigurationError: *type_base* is no absolute URI in printable ASCII.
 
     Example:
         >>> catalogue = ErrorCatalogue()
@@ -58,7 +64,10 @@ class ErrorCatalogue:
         True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, type_base: str | None = None) -> None:
+        if type_base is not None and not _URI.match(type_base):
+            raise ConfigurationError(f"type_base must be an absolute URI in printable ASCII, not {type_base!r}")
+        self._type_base = type_base
         self._declared: dict[str, DeclaredError] = {item.code: item for item in PLATFORM_CODES}
 
     def declare(self, code: str, status: int, description: str) -> _Maker:
@@ -83,6 +92,66 @@ class ErrorCatalogue:
     def __iter__(self) -> Iterator[DeclaredError]:
         return iter(self._declared.values())
 
+    def type_uri(self, code: str) -> str:
+        """Return the `type` of a code's problem details; `about:blank` for a code that is not declared.
+
+        Example:
+            >>> ErrorCatalogue(type_base="https://errors.example.com/").type_uri("not_found")
+            'https://errors.example.com/not_found'
+        """
+        return _ABOUT_BLANK if self._type_base is None or code not in self._declared else self._type_base + code
+
+    def title(self, code: str) -> str | None:
+        """Return the `title` of a code that has a type of its own; None where it is the status phrase."""
+        return None if self.type_uri(code) == _ABOUT_BLANK else self._declared[code].description
+
+    def code_of(self, type_uri: str) -> str | None:
+        """Return the declared code that *type_uri* names, None for any other."""
+        if self._type_base is None or not type_uri.startswith(self._type_base):
+            return None
+        code = type_uri.removeprefix(self._type_base)
+        return code if code in self._declared else None
+
+    def openapi_responses(self, *codes: str) -> dict[int | str, dict[str, Any]]:
+        """Return OpenAPI's responses of declared codes, by status; the schemas are in `openapi_components`.
+
+        The type is FastAPI's, so that they can be given to a route: `responses=catalogue.openapi_responses(...)`.
+
+        Raises:
+            ConfigurationError: a code is not declared.
+
+        Example:
+            >>> responses = ErrorCatalogue().openapi_responses("missing_role", "forbidden", "not_found")
+            >>> sorted(responses)
+            ['403', '404']
+        """
+        return responses_of(self._known(codes))
+
+    def openapi_components(self, *codes: str) -> dict[str, dict[str, Any]]:
+        """Return OpenAPI's components that the responses refer to, of all declared codes unless *codes* are given.
+
+        Raises:
+            ConfigurationError: a code is not declared.
+        """
+        return components_of(self._known(codes or self.codes))
+
+    def to_markdown(self) -> str:
+        """Return the table of all codes for a page of documentation.
+
+        Example:
+            >>> print(ErrorCatalogue().to_markdown().splitlines()[2])
+            | `missing_tenant_id` | 400 | The request names no tenant. |
+        """
+        rows = (f"| `{item.code}` | {item.status} | {_cell(item.description)} |" for item in self)
+        return "\n".join(("| code | status | meaning |", "| --- | --- | --- |", *rows, ""))
+
+    def _known(self, codes: Iterable[str]) -> list[DeclaredError]:
+        chosen = dict.fromkeys(codes)
+        for code in chosen:
+            if code not in self._declared:
+                raise ConfigurationError(f"error code {code!r} is not declared")
+        return [self._declared[code] for code in chosen]
+
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
@@ -90,5 +159,16 @@ class _Maker:
 
     declared: DeclaredError
 
-    def __call__(self, message: str | None = None) -> ApiError:
-        return ApiError(self.declared.status, self.declared.code, message or self.declared.description)
+    def __call__(
+        self,
+        message: str | None = None,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        retry_after: int | None = None,
+    ) -> ApiError:
+        known = self.declared
+        return ApiError(known.status, known.code, message or known.description, errors=errors, retry_after=retry_after)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -5,6 +5,7 @@ Names follow the Prometheus naming rules: one base unit, `_total` on counters, `
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -14,11 +15,16 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["counter", "gauge", "histogram"]
+__all__ = ["counter", "gauge", "histogram", "is_multiprocess"]
 
 _Family = TypeVar("_Family", Counter, Gauge, Histogram)
 _families: WeakKeyDictionary[CollectorRegistry, dict[str, Counter | Gauge | Histogram]] = WeakKeyDictionary()
 _lock = threading.Lock()
+
+
+def is_multiprocess() -> bool:
+    """Tell whether prometheus-client's multiprocess mode is on: several workers share one folder of values."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 def _once(registry: CollectorRegistry | None, name: str, kind: type[_Family], make: Callable[..., _Family]) -> _Family:
@@ -44,9 +50,12 @@ def gauge(
     doc: str,
     labels: Sequence[str] = (),
     *,
-    across_processes: str = "sum",
+    across_processes: str = "livesum",
 ) -> Gauge:
-    """Return the gauge *name* of *registry*; *across_processes* is prometheus-client's `multiprocess_mode`."""
+    """Return the gauge *name* of *registry*; *across_processes* is prometheus-client's `multiprocess_mode`.
+
+    It leaves out workers that have ended unless told otherwise: what they held is gone.
+    """
     return _once(
         registry,
         name,

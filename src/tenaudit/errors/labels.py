@@ -63,13 +63,15 @@ class LabelGuard:
 
     def _admit(self, value: str) -> str:
         with self._lock:
-            if value in self._seen:
-                return value
-            if self.sealed or value == self.overflow or len(self._seen) >= self.limit or not _writable(value):
+            # Another thread may have let it in meanwhile.
+            if value not in self._seen and not self._has_room_for(value):
                 self._overflowed += 1
                 return self.overflow
             self._seen[value] = value
             return value
+
+    def _has_room_for(self, value: str) -> bool:
+        return not self.sealed and value != self.overflow and len(self._seen) < self.limit and _writable(value)
 
     @property
     def distinct(self) -> int:

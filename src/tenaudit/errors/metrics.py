@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
 from tenaudit.errors.catalogue import ErrorCatalogue
-from tenaudit.errors.instruments import counter, gauge, histogram
+from tenaudit.errors.instruments import counter, gauge, histogram, is_multiprocess
 from tenaudit.errors.labels import LabelGuard
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ UNMATCHED_ROUTE = "_unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROUTES_KEPT = 1000
+# An exemplar costs four times what counting a request does: all slow requests are worth it, most others are not.
+_SLOW = 0.25
+_EXEMPLAR_EACH = 15
 _CHILDREN_KEPT = 4 * _ROUTES_KEPT
 
 
@@ -53,7 +55,7 @@ class HttpMetrics:
         self.codes = LabelGuard(
             code_limit,
             known=(catalogue or ErrorCatalogue()).codes,
-            sealed="PROMETHEUS_MULTIPROC_DIR" in os.environ,
+            sealed=is_multiprocess(),
         )
         self.routes = LabelGuard(_ROUTES_KEPT)
         self._errors = counter(
@@ -76,13 +78,13 @@ class HttpMetrics:
             registry,
             "http_error_codes_distinct",
             "Error codes with a label of their own.",
-            across_processes="max",
+            across_processes="livemax",
         )
         self._saturation = gauge(
             registry,
             "http_error_code_saturation",
             "How full the error code label is, in percent.",
-            across_processes="max",
+            across_processes="livemax",
         )
         self._overflow = counter(
             registry, "http_error_code_overflow_total", "Errors whose code got the overflow label."
@@ -91,27 +93,49 @@ class HttpMetrics:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._error_children: dict[tuple[str, int], Counter] = {}
         self._publishing = threading.Lock()
+        # prometheus-client's multiprocess files hold no exemplars, so there none is made.
+        self._has_exemplars = not is_multiprocess()
+        self._until_exemplar = 0
         self._publish()
 
-    def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count one finished request; *route* is the template, never the raw path."""
+    def request(self, method: str, route: str | None, status: int, seconds: float, trace_id: str | None = None) -> None:
+        """Count one finished request.
+
+        Args:
+            method: as it was sent.
+            route: the template, never the raw path; None when no route matched.
+            status: of the answer.
+            seconds: how long it took.
+            trace_id: of a sampled trace, for an exemplar: every slow request gets one, and one in 16 of the others.
+        """
         key = (method, route or UNMATCHED_ROUTE, status)
         children = self._children.get(key)
         if children is None:
             children = self._child(key)
         children[0].inc()
-        children[1].observe(seconds)
+        if trace_id is None:
+            children[1].observe(seconds)
+        else:
+            children[1].observe(seconds, self._exemplar(trace_id, seconds))
 
-    def error(self, code: str, status: int) -> None:
-        """Count one error response by its code."""
+    def error(self, code: str, status: int, trace_id: str | None = None) -> None:
+        """Count one error response by its code; *trace_id* makes it the exemplar of its series."""
         label = self.codes.label(code)
         child = self._error_children.get((label, status))
         if child is None:
             child = self._error_children[label, status] = self._errors.labels(self.service, label, str(status))
             self._publish()
-        child.inc()
+        child.inc(1, {"trace_id": trace_id} if trace_id is not None and self._has_exemplars else None)
         if label == self.codes.overflow:
             self._overflow.inc()
+
+    def _exemplar(self, trace_id: str, seconds: float) -> dict[str, str] | None:
+        # Threads may count past each other here, which costs or gives an exemplar and nothing else.
+        self._until_exemplar -= 1
+        if not self._has_exemplars or (self._until_exemplar >= 0 and seconds < _SLOW):
+            return None
+        self._until_exemplar = _EXEMPLAR_EACH
+        return {"trace_id": trace_id}
 
     def _child(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
         method, template, status = key

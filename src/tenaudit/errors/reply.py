@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tenaudit.errors.negotiation import Accept
+
 if TYPE_CHECKING:
     from tenaudit.errors.api_error import ApiError
+    from tenaudit.errors.catalogue import ErrorCatalogue
 
 __all__ = ["ENVELOPE_TYPE", "PROBLEM_TYPE", "Reply", "error_reply", "prefers_problem"]
 
 ENVELOPE_TYPE = "application/json"
 PROBLEM_TYPE = "application/problem+json"
 _FRAMING = frozenset({"transfer-encoding", "connection", "content-encoding"})
-_RANGES_READ = 32
+# What most requests say, and what needs no reading.
+_PLAIN = frozenset({"", "*/*", ENVELOPE_TYPE})
 
 
 class Reply(NamedTuple):
@@ -24,10 +28,16 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
+def error_reply(error: ApiError, trace_id: str, *, accept: str = "", catalogue: ErrorCatalogue | None = None) -> Reply:
     """Turn *error* into the envelope, or into RFC 9457 problem details when *accept* prefers them.
 
     It always gives a reply: members of `errors` that are no JSON become text, or the list is left out.
+
+    Args:
+        error: what went wrong.
+        trace_id: the trace that the client may quote.
+        accept: the request's Accept header, several of them joined by commas.
+        catalogue: gives problem details their `type` and `title`; `about:blank` without.
 
     Example:
         >>> from tenaudit.errors import ApiError
@@ -35,7 +45,7 @@ def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
         404
     """
     problem = prefers_problem(accept)
-    members = error.to_problem(trace_id) if problem else error.to_body(trace_id)
+    members = _problem(error, trace_id, catalogue) if problem else error.to_body(trace_id)
     try:
         body = _encode(members)
     except (TypeError, ValueError, RecursionError):
@@ -55,36 +65,25 @@ def error_reply(error: ApiError, trace_id: str, *, accept: str = "") -> Reply:
     return Reply(error.status, tuple(headers), body)
 
 
+def _problem(error: ApiError, trace_id: str, catalogue: ErrorCatalogue | None) -> dict[str, Any]:
+    if catalogue is None:
+        return error.to_problem(trace_id)
+    return error.to_problem(trace_id, type_uri=catalogue.type_uri(error.code), title=catalogue.title(error.code))
+
+
 def _encode(members: dict[str, Any]) -> bytes:
     text = json.dumps(members, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     return text.encode("utf-8", "replace")
 
 
 def prefers_problem(accept: str) -> bool:
-    """Tell whether an Accept header ranks problem+json at least as high as plain JSON (RFC 9110 section 12.5.1).
+    """Tell whether an Accept header asks for problem+json (RFC 9110 section 12.5.1).
 
-    The most specific range that matches a type gives its weight; only an explicit mention of
-    `application/problem+json` can win, so `*/*` keeps the plain envelope.
+    It does when it wants problem details more than plain JSON, or names them and wants them as much; `*/*` alone
+    keeps the plain envelope.
     """
-    if "problem+json" not in accept.lower():
+    if accept in _PLAIN:
         return False
-    weights: dict[str, float] = {}
-    for part in accept.split(",", _RANGES_READ)[:_RANGES_READ]:
-        media, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weights[media] = _weight(parameters)
-    fallback = weights.get("application/*", weights.get("*/*", 0.0))
-    problem = weights.get(PROBLEM_TYPE, 0.0)
-    return problem > 0 and problem >= weights.get(ENVELOPE_TYPE, fallback)
-
-
-def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                weight = float(value)
-            except ValueError:
-                return 0.0
-            # NaN compares false with everything, so it ends as 0.
-            return min(weight, 1.0) if weight > 0 else 0.0
-    return 1.0
+    ranges = Accept(accept)
+    problem, plain = ranges.weight(PROBLEM_TYPE), ranges.weight(ENVELOPE_TYPE)
+    return problem > plain or (problem == plain > 0 and ranges.names(PROBLEM_TYPE))

@@ -28,6 +28,12 @@ FIELDS = [{"field": "amount", "message": "must be positive"}]
         (ApiError.rate_limited(3), 429, "rate_limited"),
         (ApiError.unavailable(), 503, "unavailable"),
         (ApiError.internal(), 500, "internal_error"),
+        (ApiError.internal(code="own"), 500, "own"),
+        (ApiError.missing_role(code="own"), 403, "own"),
+        (ApiError.missing_tenant_id(code="own"), 400, "own"),
+        (ApiError.rate_limited(3, code="own"), 429, "own"),
+        (ApiError.unavailable(code="own"), 503, "own"),
+        (ApiError.method_not_allowed(code="own"), 405, "own"),
     ],
 )
 def test_each_constructor_has_its_status_and_code(error, status, code):
