@@ -156,7 +156,9 @@ CASES = [
             ("X-Forwarded-User", "root"),
         ],
     ),
-    Case("connection/cannot-hide-the-tenant", who(), headers=[*IDENTITY, ("X-Hop", "1")]),
+    Case(
+        "connection/cannot-hide-the-tenant", who(), headers=[*IDENTITY, ("Connection", "close, X-Tenant-ID, X-Roles")]
+    ),
     Case("errors/name-a-trace-of-their-own", NO_TENANT, headers=[("X-Roles", "Cashier")]),
     Case("errors/continue-the-trace", NO_TENANT, headers=list(TRACED)),
 ]

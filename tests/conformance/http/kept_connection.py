@@ -10,6 +10,8 @@ from tests.conformance.http.raw_http import DEADLINE, Answer, parse
 if TYPE_CHECKING:
     from types import TracebackType
 
+# What a server may say of bytes that are no request, or too many.
+REFUSALS = {400, 413, 414, 431, 501, 505}
 _LIMIT = 1 << 20
 _BODILESS = (204, 304)
 
@@ -92,3 +94,9 @@ def _whole(received: bytes, *, head: bool) -> int:
             return before + length if len(body) >= length else 0
     # Without a length the body ends with its last chunk, or with the connection.
     return len(received) if b"transfer-encoding: chunked" in lines and body.endswith(b"0\r\n\r\n") else 0
+
+
+def exchange_or_none(port: int, request: bytes) -> Answer | None:
+    """Send one request on a connection of its own; None when the server closes it without an answer."""
+    with KeptConnection(port) as fresh:
+        return fresh.exchange(request, last=True)

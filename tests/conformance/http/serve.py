@@ -50,7 +50,8 @@ def gunicorn(make_app: Any, ports: dict[str, int]) -> None:
             self.cfg.set("worker_class", "gthread")
             self.cfg.set("threads", 4)
             self.cfg.set("loglevel", "warning")
-            self.cfg.set("control_socket_disable", True) if hasattr(self.cfg, "control_socket_disable") else None
+            # As the guide for Flask says: no header of a request moves the root of its path.
+            self.cfg.set("forwarder_headers", "")
 
         def load(self) -> Any:
             by_port.update({str(port): make_app(variant) for variant, port in ports.items()})
