@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tenaudit import ApiError
-from tenaudit.security import extract_context, parse_traceparent
+from tenaudit.security import (
+    ContextVerifier,
+    SecuritySettings,
+    SignatureKey,
+    extract_context,
+    extract_trace,
+    parse_traceparent,
+)
 
 TENANT = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
 START = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-"
@@ -64,3 +71,53 @@ def test_a_repeated_header_is_named_as_it_is_documented(name: str) -> None:
         extract_context(headers)
     assert refusal.value.message == f"{name} was sent more than once."
     assert refusal.value.errors == ({"field": name, "message": "takes one value, spelled with hyphens"},)
+
+
+@pytest.mark.parametrize("name", ["X-Session-ID", "X-Auth-Method"])
+def test_a_token_out_of_form_is_left_out(name: str) -> None:
+    context = extract_context({"X-Tenant-ID": TENANT, name: "a b"})
+    assert (context.session_id, context.auth_method) == (None, "header")
+
+
+def test_only_whitespace_is_taken_off_a_value() -> None:
+    context = extract_context({"X-Tenant-ID": TENANT, "X-Roles": "XCashier, AdminX,\tSupport", "X-User-ID": " Xu-1X\t"})
+    assert (context.roles, context.actor.id) == ({"Support"}, "Xu-1X")
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept_agent"),
+    [("a" * 512, "a" * 512), ("a" * 513, "a" * 512), ("a\x07b", "a b"), ("a\x07" * 300, "a " * 256), ("\xa0", "\xa0")],
+)
+def test_a_user_agent_is_cut_and_cleaned(sent: str, kept_agent: str) -> None:
+    assert extract_context({"X-Tenant-ID": TENANT, "User-Agent": sent}).user_agent == kept_agent
+
+
+def test_a_refused_request_has_the_trace_that_it_names() -> None:
+    trace = extract_trace([("TraceParent", PARENT), ("tracestate", "a=1"), ("x_roles", "Admin")])
+    assert (trace.trace_id, trace.tracestate) == (PARENT[3:35], "a=1")
+    assert extract_trace([("X-Trace-ID", "1" * 32)]).trace_id == "1" * 32
+
+
+def test_the_wording_of_refusals() -> None:
+    def message(**headers: str) -> str:
+        with pytest.raises(ApiError) as refusal:
+            extract_context({name.replace("_", "-"): value for name, value in headers.items()})
+        return refusal.value.message
+
+    assert message(X_Tenant_ID="a") == "X-Tenant-ID is not a UUID in canonical text form."
+    assert message(X_Tenant_ID=TENANT, X_User_ID="a\x00") == "X-User-ID is too long or holds control characters."
+    with pytest.raises(ApiError, match=r"^A header is spelled with underscores\.$") as refusal:
+        extract_context([("X_Roles" + "_" * 80, "a"), ("X_Roles", "a")])
+    assert refusal.value.errors == ({"field": "x_roles", "message": "takes one value, spelled with hyphens"},)
+
+
+def test_a_refused_signature_is_logged_with_its_reason_and_trace(caplog: pytest.LogCaptureFixture) -> None:
+    key = SignatureKey.hmac_sha256("k1", b"an example secret of 32 bytes!!!")
+    settings = SecuritySettings(trust="signed", verifier=ContextVerifier([key]), on_untrusted=lambda _reason: None)
+    with pytest.raises(ApiError):
+        extract_context({"X-Tenant-ID": TENANT, "traceparent": f" {PARENT}"}, settings=settings)
+    (record,) = caplog.records
+    assert (record.name, record.getMessage()) == ("tenaudit.security", "a context is not trusted: no_request")
+    told = record.__dict__
+    assert (told["action"], told["reason"], told["key_id"]) == ("untrusted_context", "no_request", None)
+    assert told["trace_id"] == PARENT[3:35]
