@@ -46,8 +46,15 @@ def test_a_long_member_goes_only_when_the_whole_is_too_long() -> None:
 
 def test_a_member_of_128_characters_is_not_long() -> None:
     edge, over = "a=" + "v" * 126, "b=" + "v" * 127
-    rest = [f"k{n}={'v' * 120}" for n in range(3)]
-    assert kept(",".join([edge, over, *rest])) == ",".join([edge, *rest])
+    rest = [f"k{n}={'v' * 120}" for n in range(4)]
+    assert kept(",".join([edge, over, *rest])) == ",".join([edge, *rest[:3]])
+
+
+def test_long_members_go_until_the_whole_fits() -> None:
+    first, last = "a=" + "v" * 198, "z=" + "v" * 200
+    rest = ["b=" + "v" * 126, "c=" + "v" * 126, "d=" + "v" * 52]
+    assert len(",".join([first, *rest])) == 513
+    assert kept(",".join([first, *rest, last])) == ",".join(rest)
 
 
 def test_only_whitespace_is_taken_off_a_member() -> None:

@@ -88,3 +88,19 @@ def test_an_id_of_256_characters_is_the_longest_that_is_carried(length: int, fit
     else:
         with pytest.raises(ApiError, match="actor id"):
             synthesize_headers(principal)
+
+
+@pytest.mark.parametrize(
+    ("principal", "told"),
+    [
+        (Principal(TENANT, Actor("a,b"), ROLES), "actor id"),
+        (Principal(TENANT, Actor("u-1", "root"), ROLES), "actor type"),
+        (Principal(TENANT, Actor("u-1"), frozenset({"a,b"})), "roles"),
+        (Principal(TENANT, Actor("u-1"), ROLES, "a b"), "auth method"),
+        (Principal(TENANT, Actor("u-1"), ROLES, "jwt", "a b"), "session id"),
+    ],
+)
+def test_what_cannot_be_carried_is_named_and_not_repeated(principal: Principal, told: str) -> None:
+    with pytest.raises(ApiError) as refusal:
+        synthesize_headers(principal)
+    assert refusal.value.message == f"The credential's {told} cannot be carried in a header."
