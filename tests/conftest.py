@@ -22,7 +22,7 @@ settings.load_profile(os.environ.get("TENAUDIT_HYPOTHESIS_PROFILE", "quick"))
 
 # What needs a library of an extra is not collected without it; the header says so.
 _NEEDS = {
-    "contracts/test_docs*.py": "starlette",
+    "contracts/test_docs*.py": "fastapi",
     "contracts/test_exports.py": "starlette",
     "contracts/test_layers.py": "importlinter",
     "faults/test_faults_real_engines.py": "asyncpg",
@@ -30,6 +30,7 @@ _NEEDS = {
     "flow/test_multiprocess*.py": "gunicorn",
     "services/*": "asyncpg",
     "conformance/http/*": "fastapi",
+    "properties/test_cedar*.py": "cedarpy",
     "unit/adapters/*": "starlette",
     "unit/adapters/test_aiohttp*.py": "aiohttp_cors",
     "unit/adapters/test_fastapi*.py": "fastapi",

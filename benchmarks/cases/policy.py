@@ -10,6 +10,10 @@ pycasbin-fast: `FastEnforcer` with an index by capability (and an object, for it
 cedarpy: `is_authorized` with a parsed `PolicySet` and parsed `Entities`, one policy a role. It returns the
     decision and its reasons, and carries the policies' full language, which a matrix does not need.
 
+In the rows `cedar-*` ours is `ensure_capability` with `CedarEngine`, over the policies and the schema that
+`matrix_to_cedar` writes. It does more than the bare cedarpy beside it: principal, context and resource are made from
+the security context and checked against the schema on each call, and a denial asks Cedar which roles would grant.
+
 Not shown: rules on attributes, which ours leaves to an engine of its own, thousands of rules, loading policies.
 """
 
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
     from benchmarks.result import Result
     from benchmarks.rounds import Plan
+    from tenaudit.policy import PolicyEngine
 
 __all__ = ["run"]
 
@@ -57,7 +63,7 @@ m = r.act == p.act && g(r.sub, p.sub)
 
 
 def run(plan: Plan, note: Callable[[str], None]) -> Iterator[Result]:
-    """Yield `policy/allow`, `policy/deny` and `policy/mix`."""
+    """Yield `policy/allow`, `policy/deny` and `policy/mix`, then the first two again for `CedarEngine`."""
     subjects: dict[str, Sequence[_Cell]] = {
         "allow": [(ROLE, CAPABILITY)],
         "deny": [("Support", CAPABILITY)],
@@ -69,6 +75,12 @@ def run(plan: Plan, note: Callable[[str], None]) -> Iterator[Result]:
             yield compare(
                 f"policy/{name}", measure(sides, plan), unit="us", scale=1e6, target=TimesBetter(100, "pycasbin")
             )
+        for name in ("allow", "deny"):
+            # Without cedarpy there is no side of ours either; what is missing has been noted above.
+            ours = installed([Peer("CedarEngine", "tenaudit[cedar]", partial(_our_cedar, subjects[name]))], _ignore)
+            if ours:
+                sides = [*ours, _cedarpy(subjects[name])]
+                yield compare(f"policy/cedar-{name}", measure(sides, plan), unit="us", scale=1e6)
 
 
 def _ignore(_line: str) -> None:
@@ -118,14 +130,25 @@ def _asking(
 
 
 def _ours(cells: Sequence[_Cell]) -> Contender:
+    return _our_side(cells, None)
+
+
+def _our_cedar(cells: Sequence[_Cell]) -> Contender:
+    from tenaudit.backends.cedar import CedarEngine, matrix_to_cedar
+
+    return _our_side(cells, CedarEngine.from_text(*matrix_to_cedar(_MATRIX)))
+
+
+def _our_side(cells: Sequence[_Cell], engine: PolicyEngine | None) -> Contender:
     contexts = {
         role: SecurityContext(CONTEXT.tenant_id, CONTEXT.actor, frozenset({role}), CONTEXT.trace)
         for role in _MATRIX.roles
     }
+    check = ensure_capability if engine is None else partial(ensure_capability, engine=engine)
 
     def allows(ctx: SecurityContext, capability: str) -> bool:
         try:
-            ensure_capability(ctx, capability)
+            check(ctx, capability)
         except ApiError:
             return False
         return True
@@ -136,7 +159,7 @@ def _ours(cells: Sequence[_Cell]) -> Contender:
     _prove("ours", lambda cell: allows(*arguments(cell)))
     granted = all(_MATRIX.allows((role,), capability) for role, capability in cells)
     # A caller of `ensure_capability` that is not refused needs no try around it.
-    return _asking("ours", cells, ensure_capability if granted else allows, arguments)
+    return _asking("ours", cells, check if granted else allows, arguments)
 
 
 def _pycasbin(cells: Sequence[_Cell]) -> Contender:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
@@ -22,7 +23,8 @@ EXPECTED = {
         "middleware/added-with-event": {"basehttpmiddleware"},
         "middleware/request": {"starlette", "basehttpmiddleware"},
     },
-    "policy": {f"policy/{name}": {"pycasbin", "pycasbin-fast", "cedarpy"} for name in ("allow", "deny", "mix")},
+    "policy": {f"policy/{name}": {"pycasbin", "pycasbin-fast", "cedarpy"} for name in ("allow", "deny", "mix")}
+    | {f"policy/cedar-{name}": {"cedarpy"} for name in ("allow", "deny") if find_spec("cedarpy")},
 }
 
 
