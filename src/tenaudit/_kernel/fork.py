@@ -28,5 +28,5 @@ def _forked() -> None:
         member.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+# Not every system forks.
+getattr(os, "register_at_fork", lambda **_hooks: None)(after_in_child=_forked)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Portal", "finish"]
 
 _T = TypeVar("_T")
+_SECONDS = 30.0
 
 
 class Portal:
@@ -40,17 +41,23 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
+    def run(self, coroutine: Coroutine[Any, Any, _T], timeout: float = _SECONDS) -> _T:
         """Return the result of *coroutine*.
 
         Args:
             coroutine: what to wait for; it is cancelled when the time is up.
-            timeout: seconds; None leaves the deadline to the coroutine.
+            timeout: seconds.
 
         Raises:
             TimeoutError: the time was up.
+            RuntimeError: it is called on the portal's own thread, which would wait for itself.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("what runs on the portal's loop cannot wait for it; await instead")
+        # Handed over under the lock: behind a `close` nothing would run it, nor end the wait for it.
+        with self._lock:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
         try:
             return future.result(timeout)
         except BaseException:
@@ -59,21 +66,21 @@ class Portal:
             raise
 
     def close(self) -> None:
-        """Stop the loop and its thread; the next `run` starts another."""
+        """Stop the loop and its thread, waiting for it at most 30 s; the next `run` starts another."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
             if loop is None or thread is None:
                 return
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        if threading.current_thread() is not thread:
+            thread.join(_SECONDS)
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="tenaudit-portal", daemon=True)
-                self._thread.start()
-            return self._loop
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name="tenaudit-portal", daemon=True)
+            self._thread.start()
+        return self._loop
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -5,7 +5,7 @@ from tenaudit.gate.declaration import Declaration, authenticated, class_methods,
 from tenaudit.gate.declarations import Declarations
 from tenaudit.gate.exchange import Exchange, allow_value, framework_error
 from tenaudit.gate.gate import Gate
-from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, origin_form
+from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, request_target
 from tenaudit.gate.operations import health_reply, metrics_reply
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "framework_error",
     "health_reply",
     "metrics_reply",
-    "origin_form",
     "public",
+    "request_target",
     "require",
 ]

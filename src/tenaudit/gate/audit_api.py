@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditApi"]
 
+_log = logging.getLogger("tenaudit.gate")
 _T = TypeVar("_T")
 _UNREDACTED = "audit_view_unredacted"
 
@@ -46,7 +48,7 @@ class AuditApi:
         self._gate = gate
         self._store = store
         self._redactor = redactor
-        self._deadline = deadline
+        self.deadline = deadline
 
     async def list_events(self, context: SecurityContext, parameters: Iterable[tuple[str, str]]) -> Reply:
         """Answer `GET /audit/events`.
@@ -84,7 +86,13 @@ class AuditApi:
         return _json(event_view(event, self._redactor, may_unredact=may_unredact, show_tags=True))
 
     def _may_unredact(self, context: SecurityContext) -> bool:
-        return self._gate.policy.engine.decide(context, _UNREDACTED).allowed
+        try:
+            # An answer that is merely truthy allows nothing.
+            return self._gate.policy.engine.decide(context, _UNREDACTED).allowed is True
+        except Exception:  # noqa: BLE001 - an engine that errs denies: the reader gets the masked view
+            extra = {"action": "policy_engine_failed", "trace_id": context.trace.trace_id}
+            _log.exception("policy engine failed", extra=extra)
+            return False
 
     def _record_read(self, context: SecurityContext, payload: dict[str, Any]) -> None:
         if self._gate.producer is not None:
@@ -92,7 +100,7 @@ class AuditApi:
 
     async def _ask(self, answer: Awaitable[_T]) -> _T:
         try:
-            return await asyncio.wait_for(answer, self._deadline)
+            return await asyncio.wait_for(answer, self.deadline)
         except InvalidCursor as error:
             raise ApiError.bad_request(
                 str(error), code="invalid_cursor", errors=[{"field": "cursor", "message": "is not of this query"}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from tenaudit._kernel.error import ConfigurationError
@@ -108,6 +109,8 @@ def class_methods(handler: object) -> frozenset[str] | None:
         >>> class_methods(Order), class_methods(print)
         (frozenset({'GET'}), None)
     """
+    while isinstance(handler, partial):
+        handler = handler.func
     if not isinstance(handler, type):
         return None
     return frozenset(method for method in _VERBS if hasattr(handler, method.lower()))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Declarations"]
 
 _log = logging.getLogger("tenaudit.gate")
+_OPTIONS = frozenset({"OPTIONS"})
 
 
 class Declarations:
@@ -56,15 +57,21 @@ class Declarations:
         Raises:
             ConfigurationError: it declares nothing, and that is refused.
         """
-        return {method: self._rule(template, handler, method) for method in methods}
+        every = frozenset(methods)
+        # What answers OPTIONS alone, unlike a function that serves it with other methods.
+        answers_options = every == _OPTIONS or isinstance(getattr(handler, "view_class", handler), type)
+        return {
+            method: self._rule(template, handler, method, is_public=method == "OPTIONS" and answers_options)
+            for method in every
+        }
 
-    def _rule(self, template: str, handler: object, method: str) -> RouteRule:
+    def _rule(self, template: str, handler: object, method: str, *, is_public: bool) -> RouteRule:
         named = self._rules.get(template)
         rule = declared(handler, method) if named is None else named.rule
         if rule is not None:
             self._check_capability(template, rule)
             return rule
-        if method == "OPTIONS":
+        if is_public:
             # It asks what is possible and changes nothing (RFC 9110 section 9.3.7); a browser's preflight carries
             # no identity, so asking for one would close the route to every browser.
             return RouteRule(is_public=True)

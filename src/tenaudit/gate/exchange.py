@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError, Reply
+from tenaudit.gate.field_value import is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +80,7 @@ class Exchange:
             ApiError: why the caller has no identity.
             ConfigurationError: a handler stands behind no guard.
         """
-        if self.answered or method == "OPTIONS":
+        if self.answered or (method == "OPTIONS" and status not in _ROUTERS_OWN):
             return
         if self.identity.refusal is not None:
             raise self.identity.refusal
@@ -110,7 +111,7 @@ def framework_error(status: int, message: str | None, headers: Iterable[tuple[st
     Args:
         status: the framework's; one outside 400 to 599 becomes 500.
         message: what the handler wrote; None for a text of the framework's own, which differs between frameworks.
-        headers: what it brings along; what describes the framework's own body is left out.
+        headers: what it brings along; what describes the framework's own body is left out, and what cannot be sent.
     """
     known = ApiError.from_response(status if 400 <= status <= 599 else 500, {}, {})
     if message is None:
@@ -118,7 +119,7 @@ def framework_error(status: int, message: str | None, headers: Iterable[tuple[st
     kept = [
         (name, _sorted_allow(value) if name.lower() == "allow" else value)
         for name, value in headers
-        if name.lower() not in _ABOUT_THE_BODY
+        if name.lower() not in _ABOUT_THE_BODY and is_sendable(name) and is_sendable(value)
     ]
     return ApiError(known.status, known.code, message, headers=kept)
 

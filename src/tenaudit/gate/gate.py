@@ -6,13 +6,17 @@ request.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.errors import ApiError, HttpMetrics, Reply, error_reply
+from tenaudit.errors import ApiError, ErrorCatalogue, HttpMetrics, Reply, error_reply
+from tenaudit.gate.far_limits import FarLimits
+from tenaudit.gate.field_value import sendable
 from tenaudit.gate.limits import Limits
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
 from tenaudit.policy import Decision, MatrixEngine, PolicyGuard, PolicyMatrix
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from tenaudit.audit import AuditProducer
-    from tenaudit.errors import ErrorCatalogue
     from tenaudit.policy import PolicyEngine
     from tenaudit.policy.guard import Disclosure
     from tenaudit.ratelimit import RateLimiterEngine, Rule
@@ -61,6 +64,8 @@ class Gate:
         disclose: what a denied client may read.
         authenticators: makes this an edge gate: identity headers of the client are stripped, a credential is
             checked and the headers are synthesized from it.
+        deadline: seconds that authenticators and a limiter that is not in this process may take for one request,
+            each; then the answer is 503 `unavailable`.
 
     Raises:
         ConfigurationError: a setting is wrong; the message names it.
@@ -90,8 +95,12 @@ class Gate:
         registry: CollectorRegistry | None = None,
         disclose: Disclosure = "capability",
         authenticators: Sequence[Authenticator] = (),
+        deadline: float = 5.0,
     ) -> None:
+        if not 0 < deadline < math.inf:
+            raise ConfigurationError(f"deadline must be a finite number of seconds above 0, not {deadline!r}")
         self.service = service
+        self.deadline = deadline
         self.producer = producer
         self.registry = registry
         security = security or SecuritySettings()
@@ -102,7 +111,8 @@ class Gate:
         self.security = security
         # Whether the signature of a context is bound to the request line, which adapters read only then.
         self.needs_target = security.trust == "signed"
-        self.metrics = HttpMetrics(service, catalogue=errors, registry=registry)
+        self.errors = errors or ErrorCatalogue()
+        self.metrics = HttpMetrics(service, catalogue=self.errors, registry=registry)
         self.policy = PolicyGuard(
             MatrixEngine(policy) if isinstance(policy, PolicyMatrix) else policy,
             registry=registry,
@@ -112,6 +122,7 @@ class Gate:
         self._authenticators = tuple(authenticators)
         self.is_edge = bool(self._authenticators)
         self.limits = Limits(limiter, limits, registry)
+        self._far_limits = FarLimits(self.limits, deadline, self.unreleased)
         self.is_limited = self.limits.is_on
         # Whether a request is identified and admitted without waiting for anything, so that no loop is needed.
         self.is_immediate = not self.is_edge and self.limits.is_immediate
@@ -137,12 +148,18 @@ class Gate:
                 lowered = name.lower()
                 # Two of one name are joined, as WSGI joins them: no credential reads like that, so neither is taken.
                 credentials[lowered] = f"{credentials[lowered]},{value}" if lowered in credentials else value
-            principal = await authenticate_chain(self._authenticators, credentials)
+            async with asyncio.timeout(self.deadline):
+                principal = await authenticate_chain(self._authenticators, credentials)
             headers = [*headers, *synthesize_headers(principal)]
         except Exception as error:  # noqa: BLE001 - a key store may fail in any way, and public routes need nobody
-            trace = extract_trace(headers, settings=self.security)
-            return Identity(None, self._identity_refusal(error, trace), trace, headers)
+            return self.nobody(headers, error)
         return self.recognize(RequestView(headers, view.client_ip))
+
+    def nobody(self, headers: Sequence[tuple[str, str]], error: Exception) -> Identity:
+        """Return the identity of a request at an edge whose credential was not accepted, or could not be checked."""
+        headers = strip_identity_headers(headers)
+        trace = extract_trace(headers, settings=self.security)
+        return Identity(None, self._refusal(error, trace, "Credentials cannot be checked now."), trace, headers)
 
     def recognize(self, view: RequestView) -> Identity:
         """Read who asks from identity headers alone, which takes no waiting; for gates that are no edge."""
@@ -166,17 +183,22 @@ class Gate:
         """Let a request through to the handler of a route, or refuse it.
 
         Raises:
-            ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order.
+            ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability, in this order; 503
+                `unavailable` when the limiter fails or does not answer in time.
         """
         if self.limits.is_immediate or identity.context is None:
             return self.admit_nowait(identity, rule)
-        rate = await self.limits.charge(identity.context)
+        try:
+            rate = await self._far_limits.charge(identity.context)
+        except ApiError:
+            raise
+        except Exception as error:
+            raise self._refusal(error, identity.trace, "Rate limits cannot be checked now.") from error
         try:
             return Admission(identity, rate, self.ensure(identity, rule))
         except ApiError as denial:
             # A request that goes no further holds no slot; its answer says where the client stands all the same.
-            if self.limits.holds_slots(rate):
-                await self.limits.release(identity.context, rate)
+            await self.release(Admission(identity, rate, None))
             denial.headers = (*denial.headers, *rate_limit_headers(rate))
             raise
 
@@ -211,24 +233,43 @@ class Gate:
             raise identity.refusal or ApiError.unauthorized()
         return None if rule.capability is None else self.policy.check(context, rule.capability)
 
-    def settle(self, method: str, template: str | None, status: int, seconds: float) -> None:
-        """Count how a request ended; *template* is the route's, None when no route matched."""
-        self.metrics.request(method, template, status, seconds)
+    def settle(
+        self, method: str, template: str | None, status: int, seconds: float, trace: TraceContext | None = None
+    ) -> None:
+        """Count how a request ended; *template* is the route's, None when no route matched.
+
+        A sampled *trace* may become an exemplar of the duration.
+        """
+        trace_id = trace.trace_id if trace is not None and trace.sampled else None
+        self.metrics.request(method, template, status, seconds, trace_id)
 
     def holds_slots(self, admission: Admission) -> bool:
         """Tell whether a concurrency rule counted a request and must be given its slot back."""
         return admission.rate is not None and self.limits.holds_slots(admission.rate)
 
     async def release(self, admission: Admission) -> None:
-        """Give the slots of concurrency rules back once the request has ended."""
+        """Give the slots of concurrency rules back once the request has ended; a limiter that fails is logged only."""
         context, rate = admission.identity.context, admission.rate
-        if context is not None and rate is not None and self.limits.holds_slots(rate):
-            await self.limits.release(context, rate)
+        if context is None or rate is None or not self.limits.holds_slots(rate):
+            return
+        if self.limits.is_immediate:
+            self.limits.release_nowait(context, rate)
+        else:
+            await self._far_limits.release(context, rate)
+
+    def unreleased(self, error: Exception, trace: TraceContext) -> None:
+        """Note that slots were not given back; they come back with their lease."""
+        _log.warning(
+            "slots of a concurrency limit were not given back; they come back with their lease",
+            exc_info=error,
+            extra={"action": "slots_not_released", "service": self.service, "trace_id": trace.trace_id},
+        )
 
     def reply(self, error: ApiError, trace: TraceContext, *, accept: str = "") -> Reply:
         """Turn an error into the bytes of its answer, and count it."""
-        self.metrics.error(error.code, error.status)
-        return error_reply(error, trace.trace_id, accept=accept)
+        self.metrics.error(error.code, error.status, trace.trace_id)
+        reply = error_reply(error, trace.trace_id, accept=accept, catalogue=self.errors)
+        return sendable(reply) if error.headers else reply
 
     def fault(self, error: Exception, trace: TraceContext) -> ApiError:
         """Turn an unhandled exception into an opaque 500; the log gets the traceback and the trace id."""
@@ -239,11 +280,11 @@ class Gate:
         )
         return ApiError.internal()
 
-    def _identity_refusal(self, error: Exception, trace: TraceContext) -> ApiError:
+    def _refusal(self, error: Exception, trace: TraceContext, message: str) -> ApiError:
         if isinstance(error, ApiError):
             return error
         self.fault(error, trace)
-        return ApiError.unavailable("Credentials cannot be checked now.", retry_after=1)
+        return ApiError.unavailable(message, retry_after=1)
 
     def _audit_denial(self, context: SecurityContext, decision: Decision) -> None:
         if self.producer is not None:

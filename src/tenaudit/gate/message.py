@@ -6,18 +6,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from tenaudit.security import SignedTarget
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenaudit.errors import ApiError
     from tenaudit.policy import Decision
     from tenaudit.ratelimit import RateDecision
-    from tenaudit.security import SecurityContext, SignedTarget, TraceContext
+    from tenaudit.security import SecurityContext, TraceContext
 
-__all__ = ["Admission", "Identity", "RequestView", "RouteRule", "origin_form"]
+__all__ = ["Admission", "Identity", "RequestView", "RouteRule", "request_target"]
 
 # RFC 9112 section 3.2.2: a request line may carry a whole URL, of which this is the part before the path.
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://([^/?#]*)")
 
 
 class RequestView(NamedTuple):
@@ -77,11 +79,23 @@ class Admission(NamedTuple):
     decision: Decision | None
 
 
-def origin_form(target: str) -> str:
-    """Return path and query of a request target, which proxies send as a whole URL.
+def request_target(method: str, host: str, target: str) -> SignedTarget:
+    """Return what a signature is bound to, of a request target that proxies may send as a whole URL.
+
+    Args:
+        method: as sent.
+        host: the `Host` field, empty without one.
+        target: the request target as sent.
+
+    A URL that names another authority than `Host` does gives both: servers disagree on which of them counts
+    (RFC 9112 section 3.2.2), and nothing was signed for two.
 
     Example:
-        >>> origin_form("http://shop.example/a%20b?x=1"), origin_form("/a")
-        ('/a%20b?x=1', '/a')
+        >>> request_target("GET", "shop.example", "http://shop.example/a%20b?x=1").target
+        '/a%20b?x=1'
     """
-    return _ABSOLUTE.sub("", target, count=1) if not target.startswith("/") else target
+    url = None if target.startswith("/") else _ABSOLUTE.match(target)
+    if url is None:
+        return SignedTarget(method, host, target)
+    authority = host if url[1].lower() == host.lower() else f"{host},{url[1]}"
+    return SignedTarget(method, authority, target[url.end() :])

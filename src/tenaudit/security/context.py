@@ -119,8 +119,9 @@ class SecurityContext:
 ) = (getattr(SecurityContext, field.name).__set__ for field in fields(SecurityContext))
 
 
-# For the gate, which sets and resets it on every request; everyone else uses the functions below.
-BOUND_CONTEXT: ContextVar[SecurityContext] = ContextVar("tenaudit_security_context")
+# For the gate, which sets and resets it on every request; everyone else uses the functions below. None says that the
+# request has nobody: a server may start it in the context of another, as uvicorn does with pipelined ones.
+BOUND_CONTEXT: ContextVar[SecurityContext | None] = ContextVar("tenaudit_security_context", default=None)
 
 
 def current_context() -> SecurityContext:
@@ -129,15 +130,15 @@ def current_context() -> SecurityContext:
     Raises:
         NoContextError: none is bound; there is never a default tenant.
     """
-    try:
-        return BOUND_CONTEXT.get()
-    except LookupError:
-        raise NoContextError from None
+    context = BOUND_CONTEXT.get()
+    if context is None:
+        raise NoContextError
+    return context
 
 
 def context_or_none() -> SecurityContext | None:
     """Return the bound context, or None outside a request."""
-    return BOUND_CONTEXT.get(None)
+    return BOUND_CONTEXT.get()
 
 
 class bind_context:  # noqa: N801 - reads as a verb in a with statement
@@ -153,7 +154,7 @@ class bind_context:  # noqa: N801 - reads as a verb in a with statement
 
     def __init__(self, ctx: SecurityContext) -> None:
         self._ctx = ctx
-        self._token: Token[SecurityContext] | None = None
+        self._token: Token[SecurityContext | None] | None = None
 
     def __enter__(self) -> SecurityContext:
         if self._token is not None:

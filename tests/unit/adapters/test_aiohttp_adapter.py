@@ -318,9 +318,13 @@ def test_a_body_over_the_limit_is_a_413_of_ours() -> None:
 
 
 def test_cors_preflight_is_answered_without_an_identity() -> None:
+    @require("payment_process")
+    async def pay(_request: web.Request) -> web.Response:
+        return web.Response(text="served")
+
     app = web.Application()
     cors = aiohttp_cors.setup(app, defaults={"https://shop.example": aiohttp_cors.ResourceOptions()})
-    cors.add(app.router.add_post("/pay", require("payment_process")(bare)))
+    cors.add(app.router.add_post("/pay", pay))
     install(app, Gate("shop", registry=CollectorRegistry()))
     preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     answer = ask(app, "OPTIONS", "/pay", preflight)

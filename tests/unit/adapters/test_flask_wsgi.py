@@ -155,3 +155,11 @@ def test_what_is_raised_beside_exceptions_after_the_view_is_opaque() -> None:
     answer = app.test_client().get("/fine", headers={"Accept": "application/problem+json"})
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.status_code == 500
+
+
+def test_a_header_that_moves_the_root_of_the_path_makes_a_signed_context_untrusted() -> None:
+    headers = list(IDENTITY.items())
+    headers += ContextSigner(KEY).sign(headers, SignedTarget("GET", "shop.test", "/a%20b"))
+    environ = environ_of("/a%20b", {**dict(headers), "Host": "shop.test"})
+    assert b"".join(Server(signed_app()).serve(environ)) == b"u-1"
+    assert b"untrusted_context" in b"".join(Server(signed_app()).serve({**environ, "HTTP_SCRIPT_NAME": "/a"}))

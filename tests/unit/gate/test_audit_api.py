@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -142,3 +143,41 @@ def test_a_store_that_is_gone_is_a_503(tmp_path: Path) -> None:
     with pytest.raises(ApiError) as refused:
         run(tmp_path, closed)
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
+
+
+class _Odd:
+    """An engine that answers what a policy must not be, or fails."""
+
+    name = "odd"
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def decide(self, _context: SecurityContext, _capability: str, _resource: object = None) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return SimpleNamespace(allowed=self._answer)
+
+    def denial_name(self, capability: str) -> str:
+        return capability
+
+
+@pytest.mark.parametrize(
+    ("answer", "card"), [(1, "****4242"), (RuntimeError("down"), "****4242"), (True, "4242424242424242")]
+)
+def test_an_engine_that_errs_shows_the_masked_view(answer: Any, card: str, tmp_path: Path) -> None:
+    async def main() -> Any:
+        async with SqliteStore.open(tmp_path / "audit.db") as store:
+            await store.append([event(1)])
+            gate = Gate("audit", policy=_Odd(answer), registry=CollectorRegistry())
+            api = AuditApi(gate, store, redactor=REDACTOR)
+            one = await api.one_event(context(ACME, "Admin"), str(event(1).event_id))
+            return [*events_of(await api.list_events(context(ACME, "Admin"), [])), json.loads(one.body)]
+
+    shown = asyncio.run(main())
+    assert [item["payload"]["card"] for item in shown] == [card, card]
+
+
+def test_one_unredacted_event_is_audited_too(tmp_path: Path) -> None:
+    _, reads = run(tmp_path, lambda api, _: api.one_event(context(ACME, "Admin"), str(event(1).event_id)))
+    assert [read.payload for read in reads] == [{"events": 1, "event_id": str(event(1).event_id)}]

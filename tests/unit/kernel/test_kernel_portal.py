@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import CancelledError
 from contextvars import ContextVar
 
 import pytest
@@ -107,3 +108,45 @@ def test_finish_runs_what_waits_for_nothing() -> None:
     assert finish(three()) == 3
     with pytest.raises(RuntimeError, match="waits"):
         finish(asyncio.sleep(0))
+
+
+def test_what_runs_on_the_portal_is_told_not_to_wait_for_it() -> None:
+    portal = Portal()
+
+    async def nested() -> None:
+        portal.run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="await instead"):
+        portal.run(nested(), timeout=10)
+    portal.close()
+
+
+def test_a_portal_may_be_closed_by_what_runs_on_it() -> None:
+    portal = Portal()
+
+    async def close() -> None:
+        portal.close()
+
+    portal.run(close(), timeout=10)
+    assert portal.run(asyncio.sleep(0, "anew"), timeout=10) == "anew"
+    portal.close()
+
+
+def test_callers_that_race_with_a_close_get_an_answer_or_are_cancelled() -> None:
+    portal = Portal()
+    seen: list[str] = []
+
+    def call() -> None:
+        for _ in range(200):
+            try:
+                seen.append(portal.run(asyncio.sleep(0, "answer"), timeout=10))
+            except CancelledError:
+                seen.append("cancelled")
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        portal.close()
+    assert len(seen) == 800
+    portal.close()

@@ -46,13 +46,13 @@ class Guard:
             ConfigurationError: the route declares nothing.
         """
         found = self._found.get(route)
-        rule = None if found is None else found.get(method)
+        rule = None if found is None else found.get(method) or found.get(_ANY)
         if rule is not None:
             return rule
         methods = class_methods(route.handler)
         if methods is not None and method not in methods:
             raise web.HTTPMethodNotAllowed(method, methods)
-        # A handler of any method, whose declaration is one for all.
+        # A route that came after the check.
         return self._declarations.of(template_of(route), route.handler, (method,))[method]
 
 
@@ -64,4 +64,5 @@ def template_of(route: AbstractRoute) -> str:
 def _methods(route: AbstractRoute) -> frozenset[str]:
     if route.method != _ANY:
         return frozenset({route.method})
-    return class_methods(route.handler) or frozenset({"GET"})
+    # A function for any method does the same for OPTIONS as for others: one declaration for all.
+    return class_methods(route.handler) or frozenset({_ANY})

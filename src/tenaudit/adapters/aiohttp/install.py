@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenaudit.adapters.aiohttp.guard import Guard
-from tenaudit.adapters.aiohttp.middleware import gate_middleware, prepare
+from tenaudit.adapters.aiohttp.middleware import gate_middleware, preparing
 from tenaudit.gate import Declarations
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ def install(
 
     app.on_startup.insert(0, check)
     app.middlewares.insert(0, gate_middleware(gate, guard))
-    app.on_response_prepare.append(prepare)
+    app.on_response_prepare.append(preparing(gate))

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 
 from aiohttp import payload, web
 
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.aiohttp.guard import template_of
 from tenaudit.adapters.aiohttp.wire import EXCHANGE, api_error_of, request_view, response_of, with_headers
-from tenaudit.gate import Exchange
+from tenaudit.gate import Exchange, framework_error
 from tenaudit.policy.guard import BOUND_GUARD
+from tenaudit.security import extract_trace
 from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp.typedefs import Handler, Middleware
 
     from tenaudit.adapters.aiohttp.guard import Guard
     from tenaudit.gate import Gate
 
-__all__ = ["gate_middleware", "prepare"]
+__all__ = ["gate_middleware", "preparing"]
 
 
 def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
@@ -40,9 +44,9 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
         else:
             identity = gate.recognize(request_view(request, target=gate.needs_target))
             exchange = request[EXCHANGE] = Exchange(gate, identity)
-        # Reset at the end: one task serves all requests of a connection.
+        # Reset at the end, whatever task serves the next request of the connection.
         bound_guard = BOUND_GUARD.set(gate.policy)
-        bound = None if identity.context is None else BOUND_CONTEXT.set(identity.context)
+        bound = BOUND_CONTEXT.set(identity.context)
         try:
             response = await _answered(exchange, guard, request, handler)
             exchange.status = response.status
@@ -50,10 +54,11 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
             exchange.status = redirect.status
             raise
         finally:
-            if bound is not None:
-                BOUND_CONTEXT.reset(bound)
+            BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(bound_guard)
-            gate.settle(request.method, exchange.template, exchange.status or 499, perf_counter() - started)
+            gate.settle(
+                request.method, exchange.template, exchange.status or 499, perf_counter() - started, identity.trace
+            )
             if exchange.holds_slots and exchange.admission is not None:
                 await gate.release(exchange.admission)
         return response
@@ -98,6 +103,10 @@ async def _streamed(response: web.StreamResponse, request: web.Request) -> web.S
     """Send a body that is made while it is sent here, where its code still finds the context."""
     if not isinstance(response, web.StreamResponse):
         raise TypeError(f"a handler returned {type(response).__name__}, which is no response")
+    values = "".join(response.headers.values())
+    if "\n" in values or "\r" in values:
+        # aiohttp would find out when the middleware is done, and break the connection off.
+        raise ConfigurationError("a header of the response holds a line break")
     if isinstance(response, web.Response) and isinstance(response.body, payload.AsyncIterablePayload):
         await response.prepare(request)
         await response.write_eof()
@@ -112,9 +121,6 @@ def _refused(exchange: Exchange, error: web.HTTPException, request: web.Request)
     """
     unrouted = exchange.template is None
     if error.status < 400:
-        # The router's redirect needs an identity like any route.
-        if unrouted and exchange.identity.refusal is not None:
-            return _reply(exchange, exchange.identity.refusal, request)
         raise error
     if not unrouted:
         return _reply(exchange, api_error_of(error), request)
@@ -124,15 +130,34 @@ def _refused(exchange: Exchange, error: web.HTTPException, request: web.Request)
 
 
 def _reply(exchange: Exchange, error: Exception, request: web.Request) -> web.Response:
-    return response_of(exchange.reply(error, ",".join(request.headers.getall("Accept", ()))))
+    return response_of(exchange.reply(error, _accept_of(request)))
 
 
-async def prepare(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Name the trace in a response that is about to start, and where the client stands with its limits."""
-    exchange = request.get(EXCHANGE)
-    if exchange is None:
-        return
-    exchange.status = response.status
-    response.headers["X-Trace-ID"] = exchange.identity.trace.trace_id
-    for name, value in exchange.rate_headers:
+def _accept_of(request: web.Request) -> str:
+    return ",".join(request.headers.getall("Accept", ()))
+
+
+def preparing(gate: Gate) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what names the trace in a response that is about to start, and where the client stands with its limits."""
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        exchange = request.get(EXCHANGE)
+        if exchange is None:
+            if isinstance(response, web.HTTPExpectationFailed):
+                _rewrite(gate, response, request)
+            return
+        exchange.status = response.status
+        response.headers["X-Trace-ID"] = exchange.identity.trace.trace_id
+        for name, value in exchange.rate_headers:
+            response.headers[name] = value
+
+    return prepare
+
+
+def _rewrite(gate: Gate, response: web.Response, request: web.Request) -> None:
+    """Put our shape in the place of aiohttp's: it refuses expectations before any middleware."""
+    trace = extract_trace(request_view(request).headers, settings=gate.security)
+    reply = gate.reply(framework_error(response.status, None), trace, accept=_accept_of(request))
+    response.body = reply.body
+    for name, value in reply.headers:
         response.headers[name] = value

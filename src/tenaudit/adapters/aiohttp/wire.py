@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tenaudit.gate import Exchange, RequestView, framework_error, origin_form
-from tenaudit.security import HEADERS_READ, SignedTarget
+from tenaudit.gate import Exchange, RequestView, framework_error, request_target
+from tenaudit.security import HEADERS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenaudit.errors import ApiError, Reply
-    from tenaudit.security import SecurityContext
+    from tenaudit.security import SecurityContext, SignedTarget
 
 __all__ = ["EXCHANGE", "api_error_of", "context_of", "request_view", "response_of", "with_headers"]
 
@@ -38,8 +38,12 @@ def request_view(request: web.Request, *, every_header: bool = False, target: bo
         for raw, value in request.raw_headers
         if (name := _NAMES.get(raw.lower())) is not None or every_header or b"_" in raw
     ]
-    signed = SignedTarget(request.method, request.host, origin_form(request.raw_path)) if target else None
-    return RequestView(headers, request.remote, signed)
+    return RequestView(headers, request.remote, _target(request) if target else None)
+
+
+def _target(request: web.Request) -> SignedTarget:
+    # Not `request.host`: it looks up the machine's own name where a client sends no `Host`, which may take seconds.
+    return request_target(request.method, ",".join(request.headers.getall("Host", ())), request.raw_path)
 
 
 def with_headers(request: web.Request, headers: Sequence[tuple[str, str]]) -> web.Request:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
-from tenaudit.adapters.flask.portal import PORTAL
+from tenaudit.adapters.flask.portal import answer_of
 from tenaudit.adapters.flask.wire import api_error_of, exchange_of, response_of
 from tenaudit.errors import ApiError
 from tenaudit.gate import Declarations, RouteRule
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tenaudit.gate import Exchange, Gate
 
 __all__ = ["Guard"]
-
-_REMEMBERED = 10_000
 
 
 class Guard:
@@ -59,9 +57,16 @@ class Guard:
         It is the first of the application's `url_value_preprocessors`, which run before anything else of the user's.
 
         Raises:
-            ApiError: 401 or 400 for the identity, 429 for the rate, 403 for the capability.
+            HTTPException: a finished refusal: 401 or 400 for the identity, 429 for the rate, 403 for the capability.
+                It is a response already, so that no error handler of the application's can make another of it.
         """
         exchange = exchange_of(request.environ)
+        try:
+            self._admit(exchange)
+        except ApiError as refusal:
+            raise HTTPException(response=self._reply(exchange, refusal)) from refusal
+
+    def _admit(self, exchange: Exchange) -> None:
         route = request.url_rule
         if route is None:
             # Identity comes before the route; the router's own error is raised next. OPTIONS is answered to anyone.
@@ -80,7 +85,7 @@ class Guard:
         if gate.limits.is_immediate:
             exchange.admitted(gate.admit_nowait(exchange.identity, rule))
         else:
-            exchange.admitted(PORTAL.run(gate.admit(exchange.identity, rule)))
+            exchange.admitted(answer_of(gate.admit(exchange.identity, rule), gate.deadline))
 
     def options(self, *_context: Any) -> Response:
         """Answer OPTIONS of a route without a view for it, in the place of Flask's own answer."""
@@ -108,25 +113,34 @@ class Guard:
         return set() if adapter is None else set(adapter.allowed_methods())
 
     def _rule(self, route: Rule, method: str) -> RouteRule:
-        key = (route.rule, route.endpoint, method)
         view = self._app.view_functions[route.endpoint]
+        if route.methods is None:
+            method = _declared_method(view, method)
+        key = (route.rule, route.endpoint, method)
         found = self._found.get(key)
         # A view that was swapped for another is asked again.
         if found is None or found[0] is not view:
             rule = (
                 RouteRule()
                 if self._serves_no_file(route)
-                else self._declarations.of(route.rule, view, (method,))[method]
+                else self._declarations.of(route.rule, view, route.methods or (method,))[method]
             )
             found = view, rule
-            if len(self._found) < _REMEMBERED:
-                self._found[key] = found
+            self._found[key] = found
         return found[1]
 
     def _serves_no_file(self, route: Rule) -> bool:
         """Tell whether this is the route that Flask adds by itself for a folder that is not there."""
         folder = self._app.static_folder
         return route.endpoint == "static" and folder is not None and not Path(folder).is_dir()
+
+
+def _declared_method(view: object, method: str) -> str:
+    """Return by which method a view of a route for any method declares itself; `*` stands for all without own code."""
+    view_class = getattr(view, "view_class", None)
+    if method == "HEAD" and not hasattr(view_class, "head"):
+        method = "GET"
+    return method if hasattr(view_class, method.lower()) else "*"
 
 
 def _exception(error: BaseException) -> Exception:

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from tenaudit.adapters.flask.guard import Guard, guarded_adding
 from tenaudit.adapters.flask.middleware import GateMiddleware
+from tenaudit.errors import ApiError
 from tenaudit.gate import Declarations
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def install(
     app.make_default_options_response = guard.options  # type: ignore[method-assign, assignment]
     app.url_value_preprocessors[None].insert(0, guard.admit)
     # More specific handlers of the application's own still come first.
+    app.error_handler_spec[None][None].setdefault(ApiError, guard.answer)
     app.register_error_handler(Exception, guard.answer)
     app.register_error_handler(HTTPException, guard.answer)
     app.wsgi_app = GateMiddleware(app.wsgi_app, gate)  # type: ignore[method-assign]

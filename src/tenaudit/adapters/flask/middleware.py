@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.http import HTTP_STATUS_CODES
 
 from tenaudit._kernel.portal import finish
-from tenaudit.adapters.flask.portal import PORTAL
+from tenaudit.adapters.flask.portal import GRACE, PORTAL, answer_of
 from tenaudit.adapters.flask.wire import EXCHANGE, replace_headers, request_view
+from tenaudit.errors import ApiError
 from tenaudit.gate import Exchange
 from tenaudit.policy.guard import BOUND_GUARD
+from tenaudit.security import extract_trace
 from tenaudit.security.context import BOUND_CONTEXT
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from contextvars import Context
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from tenaudit.gate import Gate, Identity
+    from tenaudit.errors import Reply
+    from tenaudit.gate import Admission, Gate, Identity
 
 __all__ = ["GateMiddleware"]
 
@@ -50,20 +53,28 @@ class GateMiddleware:
         context = copy_context()
         return context.run(self._serve, environ, start_response, context)
 
+    def unavailable(self, environ: WSGIEnvironment, start_response: StartResponse, error: Exception) -> Iterable[bytes]:
+        """Answer 503 `unavailable` in the place of the application, which *error* keeps from serving."""
+        trace = extract_trace(request_view(environ).headers, settings=self._gate.security)
+        self._gate.fault(error, trace)
+        refusal = ApiError.unavailable("The service has not started.", retry_after=1)
+        return _send(self._gate.reply(refusal, trace, accept=environ.get("HTTP_ACCEPT", "")), environ, start_response)
+
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse, context: Context) -> Iterable[bytes]:
         started = perf_counter()
         gate = self._gate
         exchange = environ[EXCHANGE] = Exchange(gate, self._identify(environ))
         BOUND_GUARD.set(gate.policy)
-        if exchange.identity.context is not None:
-            BOUND_CONTEXT.set(exchange.identity.context)
+        # Also when nobody asks: the thread may have a context of its own.
+        BOUND_CONTEXT.set(exchange.identity.context)
 
         def end() -> None:
             method = environ["REQUEST_METHOD"]
-            gate.settle(method, exchange.template, exchange.status or 499, perf_counter() - started)
+            gate.settle(
+                method, exchange.template, exchange.status or 499, perf_counter() - started, exchange.identity.trace
+            )
             if exchange.holds_slots and exchange.admission is not None:
-                release = gate.release(exchange.admission)
-                finish(release) if gate.is_immediate else PORTAL.run(release)
+                _release(gate, exchange.admission)
 
         start = _starting(exchange, environ, start_response)
         try:
@@ -77,7 +88,11 @@ class GateMiddleware:
         gate = self._gate
         if not gate.is_edge:
             return gate.recognize(request_view(environ, target=gate.needs_target))
-        identity = PORTAL.run(gate.identify(request_view(environ, every_header=True)))
+        view = request_view(environ, every_header=True)
+        try:
+            identity = answer_of(gate.identify(view), gate.deadline)
+        except ApiError as error:
+            identity = gate.nobody(view.headers, error)
         replace_headers(environ, identity.headers)
         return identity
 
@@ -92,9 +107,24 @@ class GateMiddleware:
             _close(body)
             if exchange.status:
                 raise
-            reply = exchange.reply(error, environ.get("HTTP_ACCEPT", ""))
-            start(f"{reply.status} {HTTP_STATUS_CODES.get(reply.status, 'Error')}", list(reply.headers))
-            return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
+            return _send(exchange.reply(error, environ.get("HTTP_ACCEPT", "")), environ, start)
+
+
+def _send(reply: Reply, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    start(f"{reply.status} {HTTP_STATUS_CODES.get(reply.status, 'Error')}", list(reply.headers))
+    return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
+
+
+def _release(gate: Gate, admission: Admission) -> None:
+    release = gate.release(admission)
+    if gate.limits.is_immediate:
+        finish(release)
+        return
+    try:
+        PORTAL.run(release, gate.deadline + GRACE)
+    except TimeoutError as error:
+        # The loop itself is blocked; what was begun there goes on when it is free.
+        gate.unreleased(error, admission.identity.trace)
 
 
 def _starting(exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:

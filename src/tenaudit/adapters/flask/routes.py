@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from tenaudit.adapters.flask.portal import PORTAL
+from tenaudit.adapters.flask.portal import answer_of
 from tenaudit.adapters.flask.wire import response_of
 from tenaudit.gate import AuditApi, Gate, health_reply, metrics_reply, public, require
 from tenaudit.security import current_context
@@ -26,12 +26,12 @@ def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) 
     @require("audit_view")
     def list_events() -> Response:
         parameters = list(request.args.items(multi=True))
-        return response_of(PORTAL.run(api.list_events(current_context(), parameters)))
+        return response_of(answer_of(api.list_events(current_context(), parameters), api.deadline))
 
     @routes.get("/audit/events/<event_id>")
     @require("audit_view")
     def one_event(event_id: str) -> Response:
-        return response_of(PORTAL.run(api.one_event(current_context(), event_id)))
+        return response_of(answer_of(api.one_event(current_context(), event_id), api.deadline))
 
     return routes
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Response
+from werkzeug.exceptions import BadRequestKeyError
 
-from tenaudit.gate import Exchange, RequestView, framework_error, origin_form
-from tenaudit.security import HEADERS_READ, SignedTarget, strip_identity_headers
+from tenaudit.gate import Exchange, RequestView, framework_error, request_target
+from tenaudit.security import HEADERS_READ, strip_identity_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
 
     from tenaudit.errors import ApiError, Reply
-    from tenaudit.security import SecurityContext
+    from tenaudit.security import SecurityContext, SignedTarget
 
 __all__ = [
     "EXCHANGE",
@@ -57,7 +58,10 @@ def _every_header(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
             yield key[5:].replace("_", "-").lower(), value
 
 
-def _target(environ: WSGIEnvironment) -> SignedTarget:
+def _target(environ: WSGIEnvironment) -> SignedTarget | None:
+    if "HTTP_SCRIPT_NAME" in environ:
+        # Some servers let a header move the root of the path: what is routed is then not what was signed.
+        return None
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if raw is None:
         # A server that keeps neither shows the path decoded only; quoting it again is right for most paths, and a
@@ -65,7 +69,7 @@ def _target(environ: WSGIEnvironment) -> SignedTarget:
         path = quote((environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1"))
         query = environ.get("QUERY_STRING", "")
         raw = f"{path}?{query}" if query else path
-    return SignedTarget(environ["REQUEST_METHOD"], environ.get("HTTP_HOST", ""), origin_form(raw))
+    return request_target(environ["REQUEST_METHOD"], environ.get("HTTP_HOST", ""), raw)
 
 
 def replace_headers(environ: WSGIEnvironment, headers: Sequence[tuple[str, str]]) -> None:
@@ -104,6 +108,7 @@ def response_of(reply: Reply) -> Response:
 
 def api_error_of(error: HTTPException) -> ApiError:
     """Return Werkzeug's HTTP error in our form: its status, the code of that status, the handler's description."""
-    own = error.description == type(error).description
+    # A missing form field has a text of its own class, which is still the framework's.
+    own = isinstance(error, BadRequestKeyError) or error.description == type(error).description
     headers: Iterable[Any] = error.get_headers()
     return framework_error(error.code or 500, None if own else error.description, headers)

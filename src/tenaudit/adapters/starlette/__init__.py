@@ -16,6 +16,7 @@ except ImportError as error:
 from tenaudit.adapters.starlette.install import install
 from tenaudit.adapters.starlette.lifespan import lifespan
 from tenaudit.adapters.starlette.middleware import GateMiddleware
+from tenaudit.adapters.starlette.openapi import document, own_routes
 from tenaudit.adapters.starlette.routes import audit_routes, internal_routes
 from tenaudit.adapters.starlette.wire import context_of
 from tenaudit.gate import authenticated, public, require
@@ -27,9 +28,11 @@ __all__ = [
     "authenticated",
     "context_of",
     "current",
+    "document",
     "install",
     "internal_routes",
     "lifespan",
+    "own_routes",
     "public",
     "require",
 ]

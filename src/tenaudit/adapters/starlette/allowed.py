@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Match, Route
 
+from tenaudit.adapters.starlette.included import each_route
 from tenaudit.adapters.starlette.wire import ROUTES
 from tenaudit.gate import class_methods
 
@@ -29,11 +30,11 @@ def allowed_methods(scope: Scope) -> set[str]:
 
 
 def _walk(routes: Iterable[BaseRoute], scope: Scope) -> Iterable[str]:
-    for route in routes:
+    for route in each_route(routes):
         match, child = route.matches(scope)
         if match is Match.NONE:
             continue
-        if isinstance(route, Route):
+        if isinstance(route, Route) or not isinstance(route, BaseRoute):
             yield from methods_of(route)
         yield from _walk(getattr(route, "routes", None) or (), {**scope, **child})
 

@@ -38,6 +38,10 @@ def answer_of(exchange: Exchange, error: Exception, scope: Scope) -> Reply:
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Answer what a handler or the router raised: an error in our shape, a redirect or a 304 as it is."""
+    exchange = request.scope[EXCHANGE]
+    if request.scope["type"] == "websocket" and exchange.status and isinstance(error, HTTPException):
+        # The handshake is over, and with it the time for responses: the gate's middleware closes the socket.
+        raise api_error_of(error)
     if isinstance(error, HTTPException) and error.status_code < 400:
         return Response(status_code=error.status_code, headers=dict(error.headers or {}))
-    return response_of(answer_of(request.scope[EXCHANGE], error, request.scope))
+    return response_of(answer_of(exchange, error, request.scope))

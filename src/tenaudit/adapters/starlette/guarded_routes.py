@@ -21,13 +21,20 @@ class GuardedRoutes(list[BaseRoute]):
     """
 
     def __init__(self, routes: Iterable[BaseRoute], guard: Callable[[BaseRoute], None]) -> None:
-        self._guard = guard
+        self._guards = [guard]
         super().__init__(self._guarded(routes))
+
+    def also(self, guard: Callable[[BaseRoute], None]) -> None:
+        """Call *guard* too, with the routes so far and with those to come: the router is reached in another way."""
+        for route in self:
+            guard(route)
+        self._guards.append(guard)
 
     def _guarded(self, routes: Iterable[BaseRoute]) -> list[BaseRoute]:
         checked = list(routes)
         for route in checked:
-            self._guard(route)
+            for guard in self._guards:
+                guard(route)
         return checked
 
     def append(self, route: BaseRoute) -> None:
@@ -36,8 +43,7 @@ class GuardedRoutes(list[BaseRoute]):
 
     def insert(self, index: SupportsIndex, route: BaseRoute) -> None:
         """Add a route before another."""
-        self._guard(route)
-        super().insert(index, route)
+        super().insert(index, *self._guarded((route,)))
 
     def extend(self, routes: Iterable[BaseRoute]) -> None:
         """Add routes at the end."""

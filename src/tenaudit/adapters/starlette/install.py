@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from tenaudit.adapters.starlette.exchange import answer_http_exception
 from tenaudit.adapters.starlette.guard import Guardian
 from tenaudit.adapters.starlette.middleware import GateMiddleware
+from tenaudit.adapters.starlette.validation import register_validation
 from tenaudit.gate import Declarations
 
 if TYPE_CHECKING:
@@ -48,3 +49,4 @@ def install(
     app.add_middleware(GateMiddleware, gate=gate, guarded=app)
     # Starlette would answer in plain text; every error has the same shape here.
     app.add_exception_handler(HTTPException, answer_http_exception)
+    register_validation(app)

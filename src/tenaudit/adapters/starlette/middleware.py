@@ -34,6 +34,8 @@ __all__ = ["GateMiddleware"]
 # Starlette's limit of bodies answers in plain text instead of raising; it is told by its text's length.
 _TOO_LARGE = 413
 _STARLETTES_OWN = {(b"content-length", b"17"), (b"content-type", b"text/plain; charset=utf-8")}
+# Numbers, since a byte is looked for four times as fast as a text of one.
+_LF, _CR = b"\n\r"
 # The ASGI extension by which a handshake is refused with a whole response.
 _DENIAL = "websocket.http.response"
 
@@ -81,7 +83,8 @@ class GateMiddleware:
 
         send_on = _sending(exchange, scope, send)
         guard = BOUND_GUARD.set(gate.policy)
-        bound = None if identity.context is None else BOUND_CONTEXT.set(identity.context)
+        # Also when nobody asks: a server may start a request in the context of the one before it.
+        bound = BOUND_CONTEXT.set(identity.context)
         try:
             await self._app(scope, receive, send_on)
         except Exception as error:
@@ -89,12 +92,11 @@ class GateMiddleware:
                 raise
             await send_reply(answer_of(exchange, error, scope), send_on)
         finally:
-            if bound is not None:
-                BOUND_CONTEXT.reset(bound)
+            BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(guard)
             # No status: the client went away before there was one, which servers log as 499.
             seconds = perf_counter() - started
-            gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds)
+            gate.settle(scope["method"], exchange.template, exchange.status or 499, seconds, identity.trace)
             if exchange.holds_slots and exchange.admission is not None:
                 await gate.release(exchange.admission)
 
@@ -116,19 +118,21 @@ class GateMiddleware:
             await send(message)
 
         guard = BOUND_GUARD.set(self._gate.policy)
-        bound = None if exchange.identity.context is None else BOUND_CONTEXT.set(exchange.identity.context)
+        bound = BOUND_CONTEXT.set(exchange.identity.context)
         try:
             await self._app(scope, receive, send_on)
-        except ApiError as error:
+        except Exception as error:
+            # An open socket that fails is the server's to end; what was refused is closed as such.
+            if exchange.status and not isinstance(error, ApiError):
+                raise
             await self._deny(exchange, error, scope, send)
         finally:
-            if bound is not None:
-                BOUND_CONTEXT.reset(bound)
+            BOUND_CONTEXT.reset(bound)
             BOUND_GUARD.reset(guard)
             if exchange.holds_slots and exchange.admission is not None:
                 await self._gate.release(exchange.admission)
 
-    async def _deny(self, exchange: Exchange, error: ApiError, scope: Scope, send: Send) -> None:
+    async def _deny(self, exchange: Exchange, error: Exception, scope: Scope, send: Send) -> None:
         """Refuse a handshake with the envelope where the server can; else, and after it, by closing."""
         reply = answer_of(exchange, error, scope)
         if exchange.status == 0 and _DENIAL in scope.get("extensions", {}):
@@ -136,6 +140,10 @@ class GateMiddleware:
         else:
             # Policy violation (RFC 6455 section 7.4.1); before the handshake the server answers 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+
+def _is_starlettes_own(message: Message) -> bool:
+    return {tuple(pair) for pair in message.get("headers", ())} >= _STARLETTES_OWN
 
 
 def _sending(exchange: Exchange, scope: Scope, send: Send) -> Send:
@@ -147,8 +155,12 @@ def _sending(exchange: Exchange, scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             if exchange.template is None:
                 exchange.refuse_unguarded(scope["method"], message["status"])
-            if message["status"] == _TOO_LARGE and set(message["headers"]) >= _STARLETTES_OWN:
+            if message["status"] == _TOO_LARGE and _is_starlettes_own(message):
                 raise ApiError.payload_too_large()
+            for _, value in message.get("headers", ()):
+                if _LF in value or _CR in value:
+                    # Some servers write headers as they are, and others break the connection off.
+                    raise ConfigurationError("a header of the response holds a line break")
             exchange.status = message["status"]
             ours = [(b"x-trace-id", trace_id)]
             names = TRACE_NAMES

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Route
 
-from tenaudit.adapters.starlette.wire import response_of
+from tenaudit.adapters.starlette.wire import accept_of, response_of
 from tenaudit.gate import AuditApi, Gate, health_reply, metrics_reply, public, require
 from tenaudit.security import current_context
 
@@ -39,7 +39,7 @@ def internal_routes(gate: Gate) -> list[BaseRoute]:
 
     @public()
     async def metrics(request: Request) -> Response:
-        return response_of(metrics_reply(gate, request.headers.get("accept", "")))
+        return response_of(metrics_reply(gate, accept_of(request.scope)))
 
     @public()
     async def health(_request: Request) -> Response:
