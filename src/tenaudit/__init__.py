@@ -4,7 +4,6 @@ The everyday names are here and load on first use (PEP 562): importing `tenaudit
 and no pydantic.
 """
 
-import logging as _logging
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
@@ -61,9 +60,6 @@ _HOME = {
     "extract_context": "security",
     "parse_rule": "ratelimit",
 }
-
-# A library speaks only where the application listens.
-_logging.getLogger("tenaudit").addHandler(_logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.gate.declaration import Declaration, declared
 from tenaudit.gate.message import RouteRule
+from tenaudit.policy import MatrixEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,7 +57,7 @@ class Declarations:
         """Return the rule of a route for each of its methods.
 
         Raises:
-            ConfigurationError: it declares nothing, and that is refused.
+            ConfigurationError: it declares nothing, and that is refused; or it needs a capability that no matrix has.
         """
         every = frozenset(methods)
         # What answers OPTIONS alone, unlike a function that serves it with other methods.
@@ -80,13 +82,23 @@ class Declarations:
                 f'route {template} declares nothing: decorate its handler with require("..."), authenticated() or '
                 f"public(), or name it in install(..., rules={{{template!r}: public()}})"
             )
-        self._tell(template, "a route declares nothing and is served to any identity", "route_undeclared")
+        self._tell(template, f"route {template} declares nothing and is served to any identity", "route_undeclared")
         return RouteRule()
 
     def _check_capability(self, template: str, rule: RouteRule) -> None:
-        known = getattr(getattr(self._gate.policy.engine, "matrix", None), "capabilities", None)
-        if known is not None and rule.capability is not None and rule.capability not in known:
-            self._tell(template, "a route needs a capability that the matrix does not have", "capability_unknown")
+        engine = self._gate.policy.engine
+        known = getattr(getattr(engine, "matrix", None), "capabilities", None)
+        if known is None or rule.capability is None or rule.capability in known:
+            return
+        near = get_close_matches(rule.capability, sorted(known), 1)
+        message = (
+            f"route {template} needs the capability {rule.capability!r}, which the matrix does not have"
+            f"{f'; did you mean {near[0]!r}?' if near else ''}"
+        )
+        # A matrix in the code is all there will ever be; one that reloads may get the capability yet.
+        if isinstance(engine, MatrixEngine):
+            raise ConfigurationError(message)
+        self._tell(template, message, "capability_unknown")
 
     def _tell(self, template: str, message: str, action: str) -> None:
         if template not in self._told:

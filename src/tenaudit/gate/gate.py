@@ -274,7 +274,8 @@ class Gate:
     def fault(self, error: Exception, trace: TraceContext) -> ApiError:
         """Turn an unhandled exception into an opaque 500; the log gets the traceback and the trace id."""
         _log.error(
-            "unhandled exception",
+            "unhandled exception, trace %s",
+            trace.trace_id,
             exc_info=error,
             extra={"action": "unhandled_exception", "service": self.service, "trace_id": trace.trace_id},
         )

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from tenaudit import Gate
 from tenaudit.adapters.starlette import authenticated, context_of, current, install, public, require
+from tenaudit.policy import PolicyFile
 from tests.unit.adapters.shop import IDENTITY, TENANT, ask, assert_refused
 from tests.unit.gate.waiting_engine import WaitingEngine
 
@@ -104,9 +105,21 @@ def test_rules_speak_for_handlers_that_cannot_be_decorated(tmp_path: Path) -> No
         make(options={"undeclared": "allow"})
 
 
-def test_a_capability_that_no_matrix_has_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    app = make(Route("/typo", require("paymnt_process")(PlainTextHandler())))
+def test_a_capability_that_no_matrix_has_stops_the_start() -> None:
+    typo = Route("/typo", require("paymnt_process")(PlainTextHandler()))
+    with pytest.raises(Exception, match=r"route /typo needs .*'paymnt_process'.* did you mean 'payment_process'\?"):
+        make(typo)
+    with pytest.raises(Exception, match=r"which the matrix does not have$"):
+        make(Route("/other", require("zzz")(PlainTextHandler())))
+
+
+def test_a_matrix_that_reloads_may_get_the_capability_yet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('[roles]\nCashier = ["page_read"]\n')
+    policy = PolicyFile(file, registry=CollectorRegistry())
+    app = make(Route("/typo", require("page_write")(PlainTextHandler())), policy=policy)
     assert "capability_unknown" in [getattr(record, "action", "") for record in caplog.records]
+    assert "route /typo needs the capability 'page_write'" in caplog.text
     assert_refused(ask(app, "GET", "/typo", IDENTITY), 403, "missing_role")
 
 
