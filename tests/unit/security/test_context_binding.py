@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+import tenaudit.security
 from tenaudit.errors import TenauditError
 from tenaudit.security import (
     Actor,
@@ -139,3 +140,14 @@ def test_a_pooled_thread_leaks_nothing_into_its_next_job():
 
     with ThreadPoolExecutor(1) as pool:
         assert list(pool.map(job, "abc")) == [(None, "a"), (None, "b"), (None, "c")]
+
+
+def test_leaving_what_was_never_entered_changes_nothing():
+    with bind_context(context("outer")):
+        bind_context(context("inner")).__exit__(None, None, None)
+        assert bound() == "outer"
+
+
+def test_the_package_has_no_other_names():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        tenaudit.security.nothing  # noqa: B018 - reading it is the test
