@@ -41,6 +41,8 @@ _NEEDS = {
     "unit/backends/test_cedar*.py": "cedarpy",
     "unit/backends/test_jwks*.py": "httpx",
     "unit/security/test_jwt*.py": "jwt",
+    "properties/test_signed_peer*.py": "http_message_signatures",
+    "unit/security/test_signed_base.py": "cryptography",
     "unit/security/test_signed_peer*.py": "http_message_signatures",
 }
 collect_ignore_glob = [pattern for pattern, module in _NEEDS.items() if find_spec(module) is None]

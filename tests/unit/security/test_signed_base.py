@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, urlsafe_b64decode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenaudit.security import SignatureKey, SignedTarget
 from tenaudit.security.signing.base import derived_values, signature_base
@@ -52,9 +53,8 @@ def test_appendix_b_2_5_hmac_sha256() -> None:
 
 
 def test_appendix_b_2_6_ed25519() -> None:
-    ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
     base, signature = base_and_signature(B_2_6)
-    private = ed25519.Ed25519PrivateKey.from_private_bytes(SEED)
+    private = Ed25519PrivateKey.from_private_bytes(SEED)
     key = SignatureKey.ed25519("test-key-ed25519", private)
     assert key.sign is not None
     assert key.sign(base) == signature
