@@ -42,10 +42,18 @@ def key_view(record: ApiKeyRecord, now: float) -> dict[str, Any]:
 
 def show_new_key(key: str, record: ApiKeyRecord, now: float, *, as_json: bool, note: str = "") -> None:
     """Print a whole key, the only time that it is shown: alone on standard output, or in one JSON object."""
+    try:
+        if as_json:
+            write_json({"key": key, **key_view(record, now)})
+        else:
+            write_line(key)
+        sys.stdout.flush()
+    except OSError:
+        # It is in the store, and nobody will ever read it.
+        sys.stderr.write(f"{record.prefix} was made and could not be shown: revoke it with tenaudit keys revoke\n")
+        raise
     if as_json:
-        write_json({"key": key, **key_view(record, now)})
         return
-    write_line(key)
     end = shown_time(record.expires_at)
     until = "without an end" if end is None else f"until {end}"
     sys.stderr.write(f"{record.prefix} works {until}; the key is shown this once and stored nowhere\n{note}")

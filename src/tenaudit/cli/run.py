@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ def run(argv: Sequence[str]) -> int:
     """Run the command that *argv* names and return its exit code."""
     debug = "--debug" in argv or os.environ.get("TENAUDIT_DEBUG", "") not in ("", "0")
     stdout = sys.stdout
+    if isinstance(stdout, io.TextIOWrapper):
+        # A terminal or a pipe of another encoding gets an escape for what it cannot show, as it does on stderr.
+        stdout.reconfigure(errors="backslashreplace")
     try:
         code = app.main(args=list(argv), prog_name="tenaudit", standalone_mode=False)
         sys.stdout.flush()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ApiError", "valid_code"]
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+# As much as is read of another server, three centuries; a number without a bound may not even be printed.
+_MAX_SECONDS = 10**10
 _LINE_BREAKING = re.compile(r"[\x00\r\n]")
 _STATUS_CODES = {
     400: "bad_request",
@@ -41,9 +43,9 @@ _PHRASES = {
 }
 
 
-def valid_code(code: str) -> bool:
-    """Tell whether *code* has the form `[a-z][a-z0-9_]{0,63}`."""
-    return _CODE.match(code) is not None
+def valid_code(code: object) -> bool:
+    """Tell whether *code* is a text of the form `[a-z][a-z0-9_]{0,63}`."""
+    return isinstance(code, str) and _CODE.match(code) is not None
 
 
 def _phrase(status: int) -> str:
@@ -88,7 +90,7 @@ class ApiError(TenauditError):
         headers: further response headers, such as `Allow` (RFC 9110 section 15.5.6) or `WWW-Authenticate`.
 
     Raises:
-        ValueError: the status or the code is out of form, *retry_after* is negative or not finite, or a header
+        ValueError: the status or the code is out of form, *retry_after* is negative or over 10^10, or a header
             would break its line.
 
     Example:
@@ -114,8 +116,9 @@ class ApiError(TenauditError):
             raise ValueError(f"status must be 400 to 599, not {status}")
         if code not in _KNOWN_CODES and not valid_code(code):
             raise ValueError(f"code must match [a-z][a-z0-9_]{{0,63}}, not {code!r}")
-        if retry_after is not None and not 0 <= retry_after < math.inf:
-            raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after}")
+        if retry_after is not None and not 0 <= retry_after < _MAX_SECONDS:
+            # Its digits may be too many to be printed.
+            raise ValueError("retry_after must be 0 or more seconds, and less than 10^10")
         for header, value in headers:
             if _LINE_BREAKING.search(header) or _LINE_BREAKING.search(value):
                 raise ValueError(f"header {header!r} holds a line break")

@@ -76,7 +76,8 @@ class ErrorCatalogue:
         Raises:
             ConfigurationError: the code is malformed, or already declared with another status.
         """
-        if not valid_code(code) or not 400 <= status <= 599:
+        given: object = status
+        if not valid_code(code) or not isinstance(given, int) or not 400 <= status <= 599:
             raise ConfigurationError(f"error code {code!r} with status {status} is out of form")
         known = self._declared.get(code)
         if known is not None and known.status != status:

@@ -45,7 +45,7 @@ class LabelGuard:
     def __init__(
         self, limit: int = 40, *, known: Iterable[str] = (), overflow: str = "_overflow", sealed: bool = False
     ) -> None:
-        if limit < 1:
+        if not limit >= 1:  # which NaN is not
             raise ConfigurationError("LabelGuard limit must be at least 1")
         self.limit = limit
         self.overflow = overflow

@@ -37,7 +37,7 @@ class DenialBudget:
     __slots__ = ("_clock", "_lock", "_per_second", "_second", "_spent")
 
     def __init__(self, per_second: int, clock: Clock) -> None:
-        if per_second < 0:
+        if not per_second >= 0:  # which NaN is not
             raise ConfigurationError(f"denials_per_second must be 0 or more, not {per_second}")
         self._per_second = per_second
         self._lock = threading.Lock()

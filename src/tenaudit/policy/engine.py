@@ -6,6 +6,7 @@ Rules of this file: plain values in, a frozen decision out; no I/O, no metrics.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tenaudit.policy.decision import Decision
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
     from tenaudit.policy.matrix import PolicyMatrix
     from tenaudit.security.context import SecurityContext
 
-__all__ = ["ChangingEngine", "MatrixEngine", "PolicyEngine", "pinned"]
+__all__ = ["STOPS", "ChangingEngine", "MatrixEngine", "PolicyEngine", "pinned"]
 
 _MAX_REMEMBERED = 4096
+# What ends a task or the process. Whatever else an engine raises is its failure, also what is no `Exception`: a panic
+# of an engine in Rust comes as a plain BaseException.
+STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
 
 
 class PolicyEngine(Protocol):

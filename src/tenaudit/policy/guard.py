@@ -13,7 +13,7 @@ from tenaudit.errors import ApiError, LabelGuard
 from tenaudit.errors.instruments import counter, histogram
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
-from tenaudit.policy.engine import MatrixEngine, PolicyEngine, pinned
+from tenaudit.policy.engine import STOPS, MatrixEngine, PolicyEngine, pinned
 from tenaudit.policy.matrix import PolicyMatrix
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class PolicyGuard:
                 decision = self._timed(engine, ctx, capability, resource)
             # An answer that is merely truthy allows nothing.
             granted = decision.allowed is True
-        except Exception:  # noqa: BLE001 - an engine that errs denies, whatever it raised
+        except STOPS:
+            raise
+        except BaseException:  # noqa: BLE001 - an engine that errs denies, whatever it raised
             _failed("policy engine failed", "policy_engine_failed", ctx)
             decision, granted = Decision(False, str(capability), "engine_error"), False
         if not granted:
@@ -193,20 +195,23 @@ class PolicyGuard:
     def _error(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
         if self._disclose == "none":
             return ApiError(403, "missing_role", _MISSING)
-        message = _MISSING
-        if self._disclose == "roles" and decision.would_grant:
-            message = f"Needs one of these roles: {', '.join(sorted(decision.would_grant))}."
+        message, name = _MISSING, decision.capability
         try:
-            name = engine.denial_name(decision.capability)
-        except Exception:  # noqa: BLE001 - see check: an engine that errs still denies
+            if self._disclose == "roles" and decision.would_grant:
+                message = f"Needs one of these roles: {', '.join(sorted(map(str, decision.would_grant)))}."
+            name = str(engine.denial_name(decision.capability))
+        except STOPS:
+            raise
+        except BaseException:  # noqa: BLE001 - see check: an engine that errs still denies
             _failed("policy engine failed to name a denial", "policy_engine_failed", ctx)
-            name = decision.capability
         return ApiError(403, "missing_role", message, missing_role=name)
 
 
 def _reportable(decision: Decision, capability: str) -> Decision:
     """Return *decision* when it is a plain denial; another that allows nothing is an error of the engine."""
-    return decision if decision.allowed is False else Decision(False, str(capability), "engine_error")
+    if decision.allowed is False and isinstance(decision.capability, str):
+        return decision
+    return Decision(False, str(capability), "engine_error")
 
 
 def _copy_of(error: ApiError) -> ApiError:

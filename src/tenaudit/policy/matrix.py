@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from tenaudit.policy.toml_place import line_of
 from tenaudit.policy.vocabulary import DENIAL_NAMES, Capability, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from os import PathLike
 
 __all__ = ["PolicyMatrix"]
@@ -128,6 +129,7 @@ class PolicyMatrix:
         source: str,
         text: str = "",
     ) -> PolicyMatrix:
+        _check_kinds(grants, capabilities, denial_names)
         listed = None if capabilities is None else [str(name) for name in capabilities]
         cells = {str(role): _names_of(str(role), names) for role, names in grants.items()}
         for path, why, nth in problems(cells, listed, denial_names or {}):
@@ -170,7 +172,18 @@ class PolicyMatrix:
         return matrix_diff(old, new)
 
 
+def _check_kinds(grants: object, capabilities: object, denial_names: object) -> None:
+    if not isinstance(grants, Mapping):
+        raise ConfigurationError(f"grants must map each role to its capabilities, not be a {type(grants).__name__}")
+    if capabilities is not None and (isinstance(capabilities, str) or not isinstance(capabilities, Iterable)):
+        raise ConfigurationError(f"capabilities must be a list of names, not a {type(capabilities).__name__}")
+    if denial_names is not None and not isinstance(denial_names, Mapping):
+        raise ConfigurationError(f"denial_names must map capabilities to names, not be a {type(denial_names).__name__}")
+
+
 def _names_of(role: str, names: Iterable[str]) -> list[str]:
+    if not isinstance(names, Iterable):
+        raise ConfigurationError(f"role {role!r} must list capability names, not be {names!r}")
     if isinstance(names, str):
         # A string is an iterable of its letters, each of which would become a capability.
         raise ConfigurationError(f"role {role!r} must list capability names, not be one string")

@@ -67,9 +67,10 @@ def _unknown(
     cells: Mapping[str, list[str]], listed: list[str] | None, denial_names: Mapping[str, Any]
 ) -> Iterator[Problem]:
     granted = {name for names in cells.values() for name in names}
+    known = None if listed is None else frozenset(listed)
     for role, names in cells.items():
         for name in names:
-            if listed is not None and name not in listed:
+            if known is not None and name not in known:
                 yield Problem(("roles", role, name), f"is granted to {role} and is no known capability")
     for name in listed or ():
         if name not in granted:

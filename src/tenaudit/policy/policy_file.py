@@ -97,7 +97,7 @@ class PolicyFile(ChangingEngine):
         max_bytes: int = _MAX_BYTES,
         require_actor: bool = False,
     ) -> None:
-        if check_every < 0:
+        if not check_every >= 0:  # which NaN is not: it would put the next look off for ever
             raise ConfigurationError(f"check_every must be 0 or more seconds, not {check_every}")
         self.path = os.fspath(path)
         self._clock = clock or SystemClock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakSet
@@ -17,15 +18,13 @@ from tenaudit.errors.instruments import counter
 from tenaudit.policy.compat_report import CompatDifference, RoleCompatReport
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
-from tenaudit.policy.engine import MatrixEngine, PolicyEngine, pinned
+from tenaudit.policy.engine import STOPS, MatrixEngine, PolicyEngine, pinned
 from tenaudit.policy.guard import acting_guard
 from tenaudit.policy.shadow import ShadowEngine
 from tenaudit.policy.vocabulary import Role
 from tenaudit.security.context import Actor, SecurityContext, TraceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tenaudit._kernel.clock import Clock
     from tenaudit.policy.matrix import PolicyMatrix
 
@@ -89,13 +88,15 @@ class RoleCompat:
     ) -> None:
         if isinstance(roles, str):
             raise ConfigurationError(f"roles must be a list of role names, not the one string {roles!r}")
+        if not isinstance(roles, Iterable):
+            raise ConfigurationError(f"roles must be a list of role names, not {roles!r}")
         if decide not in ("roles", "capability"):
             raise ConfigurationError(f'decide must be "roles" or "capability", not {decide!r}')
         if matrix is not None and engine is not None:
             raise ConfigurationError("RoleCompat takes a matrix or an engine, not both")
         self.roles = frozenset(map(str, roles))
         self.capability = str(capability)
-        self.name = name or self.capability
+        self.name = str(name or self.capability)
         self.decides = decide
         self._engine = engine if matrix is None else MatrixEngine(matrix)
         self._checks = counter(
@@ -112,6 +113,9 @@ class RoleCompat:
             _registered.add(self)
             # Shared by all of one registry: a bound for each site alone would be none.
             self._site = _site_labels.setdefault(home, LabelGuard(_SITES_LABELLED)).label(self.name)
+        for outcome in _OUTCOMES.values():
+            # There at 0: a query for sites without a difference finds no series that has yet to be made.
+            self._checks.labels(self._site, outcome)
 
     def allows(self, ctx: SecurityContext, resource: Any = None) -> bool:
         """Tell whether the side that decides allows it. Raises nothing that an engine can cause."""
@@ -183,7 +187,9 @@ class RoleCompat:
             answer: object = engine.decide(ctx, self.capability, resource)
             if isinstance(answer, Decision) and isinstance(answer.allowed, bool):
                 return answer, False
-        except Exception as error:  # noqa: BLE001 - the old list still answers
+        except STOPS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the old list still answers
             failure = type(error).__name__
         if self._logs.spend("failed"):
             self._say("the engine of a role check failed", "role_compat_failed", ctx, failure=failure)

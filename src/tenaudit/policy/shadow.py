@@ -10,7 +10,7 @@ from tenaudit.errors import LabelGuard
 from tenaudit.errors.instruments import counter
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
-from tenaudit.policy.engine import ChangingEngine, PolicyEngine, pinned
+from tenaudit.policy.engine import STOPS, ChangingEngine, PolicyEngine, pinned
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -130,13 +130,16 @@ class _Trial:
     def _outcome(self, ctx: SecurityContext, capability: str, resource: Any, live: object) -> str:
         try:
             answer: object = self._shadow.decide(ctx, capability, resource)
-        except Exception as error:  # noqa: BLE001 - a shadow never changes the answer, whatever it raises
+            tried = answer.allowed if isinstance(answer, Decision) else None
+        except STOPS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a shadow never changes the answer, whatever it raises
             return self._failed(ctx, capability, type(error).__name__)
-        if not isinstance(answer, Decision) or not isinstance(answer.allowed, bool):
+        if not isinstance(tried, bool):
             return self._failed(ctx, capability, "no_decision")
         # As the guard judges it: what is not a plain True allows nothing.
         allowed = isinstance(live, Decision) and live.allowed is True
-        if answer.allowed is allowed:
+        if tried is allowed:
             return "agree"
         self._say("the shadow engine differs", "policy_shadow_differs", ctx, capability, live=allowed)
         return "differ"

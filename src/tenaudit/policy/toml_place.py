@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     r'#[^\n]*|"""(?P<long>.*?)"""|"(?P<basic>(?:\\.|[^"\\\n])*)"|\'(?P<literal>[^\'\n]*)\'|(?P<bare>[A-Za-z0-9_-]+)',
     re.DOTALL,
 )
+_HEADER = re.compile(r"[ \t]*\[")
 _KEY_ENDS = re.compile(r"[ \t]*[=.]")
 
 
@@ -46,10 +47,12 @@ def line_of(text: str, path: Sequence[str], nth: int = 1) -> int | None:
 
 def _mentions(text: str) -> Iterator[tuple[str, int, bool]]:
     """Yield each name with its line and whether it is a key."""
-    line, seen = 1, 0
+    line, seen, begins = 1, 0, 0
     for token in _TOKEN.finditer(text):
-        line += text.count("\n", seen, token.start())
+        breaks = text.count("\n", seen, token.start())
+        if breaks:
+            line, begins = line + breaks, text.rindex("\n", seen, token.start()) + 1
         seen = token.start()
         if token.lastgroup is not None:
-            header = text[text.rfind("\n", 0, seen) + 1 : seen].lstrip(" \t").startswith("[")
+            header = _HEADER.match(text, begins, seen) is not None
             yield token[token.lastgroup], line, header or _KEY_ENDS.match(text, token.end()) is not None

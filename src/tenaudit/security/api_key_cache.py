@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,14 @@ class RecordCache:
     """
 
     def __init__(self, seconds: float, size: int) -> None:
-        if not (math.isfinite(seconds) and 0 <= seconds <= _MAX_SECONDS):
+        if not 0 <= seconds <= _MAX_SECONDS:
             raise ConfigurationError(f"cache_seconds must be 0 to {_MAX_SECONDS:.0f}, not {seconds}")
-        if size < 1:
+        if not size >= 1:  # which NaN is not: nothing would ever be too many
             raise ConfigurationError(f"cache_size must be at least 1, not {size}")
         self._seconds = seconds
         self._size = size
+        # An authenticator may be asked on several threads; what is found without the lock is one whole entry.
+        self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, ApiKeyRecord]] = OrderedDict()
 
     def find(self, prefix: str, now: float) -> ApiKeyRecord | None:
@@ -49,11 +52,13 @@ class RecordCache:
         """Remember a record from the moment at which the store was asked, since it may have changed right after."""
         if not self._seconds:
             return
-        self._kept[record.prefix] = (asked_at + self._seconds, record)
-        self._kept.move_to_end(record.prefix)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[record.prefix] = (asked_at + self._seconds, record)
+            self._kept.move_to_end(record.prefix)
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
 
     def drop(self, prefix: str) -> None:
         """Forget a record."""
-        self._kept.pop(prefix, None)
+        with self._lock:
+            self._kept.pop(prefix, None)

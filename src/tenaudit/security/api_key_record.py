@@ -8,23 +8,23 @@ locked, so that the rules are written once and hold in each of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import UUID
 
 from tenaudit._kernel.error import ConfigurationError, TenauditError
 from tenaudit.security.api_key_secret import is_prefix, random_key
 from tenaudit.security.forms import carryable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["ApiKeyChangeError", "ApiKeyRecord", "earliest", "new_api_key", "no_such_key", "prefix_taken"]
+__all__ = ["ApiKeyChangeError", "ApiKeyRecord", "earliest", "is_time", "new_api_key", "no_such_key", "prefix_taken"]
 
 _HASH_BYTES = 32
 _MAX_ROLES = 64
 _MAX_NAME = 100
 _MAX_DESCRIPTION = 500
+# Whole numbers up to here are the same in every store: a double of PostgreSQL, an integer of SQLite.
+_LAST_SECOND = 2**53
 
 
 class ApiKeyChangeError(TenauditError):
@@ -79,7 +79,8 @@ class ApiKeyRecord:
     def _rules(self) -> tuple[tuple[str, bool], ...]:
         prefixes = (self.prefix, self.rotated_from, self.replaced_by)
         # What a database gave, which no annotation vouches for.
-        secret_hash: object = self.secret_hash
+        secret_hash: Any = self.secret_hash
+        roles: Any = self.roles
         return (
             (
                 "prefix, rotated_from and replaced_by must be ta_ and 12 hex digits",
@@ -90,10 +91,13 @@ class ApiKeyRecord:
                 isinstance(secret_hash, bytes) and len(secret_hash) == _HASH_BYTES,
             ),
             ("tenant_id must be a UUID", isinstance(self.tenant_id, UUID)),
-            (f"roles must be at most {_MAX_ROLES}", len(self.roles) <= _MAX_ROLES),
-            ("roles must be printable ASCII without commas", all(map(carryable, self.roles))),
+            (f"roles must be at most {_MAX_ROLES}", isinstance(roles, frozenset) and len(roles) <= _MAX_ROLES),
+            (
+                "roles must be printable ASCII without commas",
+                isinstance(roles, frozenset) and all(isinstance(role, str) and carryable(role) for role in roles),
+            ),
             *(
-                (f"{name} must be a finite number of Unix seconds, or None", value is None or math.isfinite(value))
+                (f"{name} must be a finite number of Unix seconds, or None", value is None or is_time(value))
                 for name, value in (
                     ("expires_at", self.expires_at),
                     ("created_at", self.created_at),
@@ -102,11 +106,11 @@ class ApiKeyRecord:
             ),
             (
                 f"name must be at most {_MAX_NAME} printable characters",
-                len(self.name) <= _MAX_NAME and self.name.isprintable(),
+                _fits(self.name, _MAX_NAME),
             ),
             (
                 f"description must be at most {_MAX_DESCRIPTION} printable characters",
-                len(self.description) <= _MAX_DESCRIPTION and self.description.isprintable(),
+                _fits(self.description, _MAX_DESCRIPTION),
             ),
         )
 
@@ -160,6 +164,8 @@ def new_api_key(
     """
     if isinstance(roles, str):
         raise ConfigurationError("roles is a list of names, not one string")
+    if not isinstance(roles, Iterable):
+        raise ConfigurationError(f"roles is a list of names, not {roles!r}")
     key, prefix, secret_hash = random_key()
     record = ApiKeyRecord(
         prefix,
@@ -183,6 +189,17 @@ def no_such_key(prefix: str) -> ApiKeyChangeError:
 def prefix_taken(prefix: str) -> ApiKeyChangeError:
     """Return the error of a new key whose prefix is another key's."""
     return ApiKeyChangeError(f"another key has the prefix {prefix}; make a new one")
+
+
+def is_time(value: object) -> bool:
+    """Tell whether *value* is a number of seconds that every store can keep; NaN and the infinite are none."""
+    if isinstance(value, int):
+        return -_LAST_SECOND <= value <= _LAST_SECOND
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _fits(text: object, limit: int) -> bool:
+    return isinstance(text, str) and len(text) <= limit and text.isprintable()
 
 
 def earliest(*times: float | None) -> float | None:

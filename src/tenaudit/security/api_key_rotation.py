@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.security.api_key_record import ApiKeyChangeError, ApiKeyRecord, earliest
+from tenaudit.security.api_key_record import ApiKeyChangeError, ApiKeyRecord, earliest, is_time
 from tenaudit.security.api_key_secret import random_key
 
 if TYPE_CHECKING:
@@ -48,9 +47,9 @@ class ApiKeyRotation:
     overlap: float = DEFAULT_OVERLAP
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.at):
+        if not is_time(self.at):
             raise ConfigurationError("at must be a finite number of Unix seconds")
-        if not (math.isfinite(self.overlap) and self.overlap >= 0):
+        if not (is_time(self.overlap) and self.overlap >= 0):
             raise ConfigurationError("overlap must be a finite number of seconds, 0 or more")
 
     def apply(self, old: ApiKeyRecord) -> tuple[ApiKeyRecord, ApiKeyRecord]:

@@ -12,13 +12,13 @@ _PREFIX = re.compile(r"ta_[0-9a-f]{12}\Z")
 _KEY = re.compile(r"(ta_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
 
 
-def is_prefix(text: str) -> bool:
-    """Tell whether *text* has the form of a prefix: `ta_` and 12 hex digits.
+def is_prefix(text: object) -> bool:
+    """Tell whether *text* is one and has the form of a prefix: `ta_` and 12 hex digits.
 
     >>> is_prefix("ta_0123456789ab"), is_prefix("ta_0123456789ab_and-more")
     (True, False)
     """
-    return _PREFIX.match(text) is not None
+    return isinstance(text, str) and _PREFIX.match(text) is not None
 
 
 def split_key(text: str) -> tuple[str, str] | None:

@@ -204,7 +204,8 @@ def check_page(limit: int, after: str | None) -> None:
     Raises:
         ConfigurationError: *limit* is not 1 to 1000, or *after* is no prefix.
     """
-    if not 1 <= limit <= MAX_PAGE:
+    given: object = limit
+    if not isinstance(given, int) or not 1 <= limit <= MAX_PAGE:
         raise ConfigurationError(f"limit must be 1 to {MAX_PAGE}, not {limit}")
     if after is not None and not is_prefix(after):
         raise ConfigurationError("after must be the prefix of a key: ta_ and 12 hex digits")

@@ -14,7 +14,7 @@ except ImportError as error:
     raise MissingExtra("jwt", "PyJWT") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ASYMMETRIC_ALGORITHMS", "SAFE_ALGORITHMS", "LocalKeys", "WrongKeyError", "prepared_key"]
 
@@ -71,12 +71,21 @@ class LocalKeys:
         if not keys:
             raise ConfigurationError("JwtAuthenticator needs at least one key")
         self._keys: dict[str | None, tuple[str, Any]] = {
-            kid: (algorithm, _configured(kid, algorithm, key)) for kid, (algorithm, key) in keys.items()
+            kid: (algorithm, _configured(kid, algorithm, key)) for kid, (algorithm, key) in _pairs(keys)
         }
 
     async def key_for(self, kid: str | None) -> tuple[str, Any] | None:
         """Return the key of *kid*; without one, the only key there is."""
         return find_key(self._keys, kid)
+
+
+def _pairs(keys: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    for kid, pair in keys.items():
+        given: object = pair
+        if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
+            # What stands there instead may be the key itself, so it is not repeated.
+            raise ConfigurationError(f"key {kid!r} must be a pair: its algorithm, and the key")
+        yield kid, pair
 
 
 def _configured(kid: str, algorithm: str, key: Any) -> Any:

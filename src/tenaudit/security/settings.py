@@ -75,7 +75,7 @@ class SecuritySettings:
             raise ConfigurationError(f'trust must be "mesh" or "signed", not {self.trust!r}')
         if (self.trust == "signed") != (self.verifier is not None):
             raise ConfigurationError('trust="signed" needs a verifier, and only trust="signed" takes one')
-        if self.max_user_id_bytes < 1:
+        if not self.max_user_id_bytes >= 1:  # which NaN is not: no id would be too long
             raise ConfigurationError("max_user_id_bytes must be at least 1")
         names = _role_names(self.known_roles)
         object.__setattr__(self, "known_roles", names)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import threading
+from contextvars import ContextVar
 
 import httpx
 import jwt
@@ -502,6 +503,22 @@ def test_whatever_breaks_a_fetch_is_a_failed_fetch(idp, caplog):
 
     asyncio.run(main())
     assert caplog.records[0].error == "ZeroDivisionError"
+
+
+def test_a_fetch_does_not_run_as_the_request_that_starts_it(idp):
+    who, seen = ContextVar("who", default="nobody"), []
+
+    async def answer(_):
+        seen.append(who.get())
+        return httpx.Response(200, content=idp.body)
+
+    async def main():
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            who.set("tenant-a")
+            assert await Rig(idp, client=client).status() == 200
+
+    asyncio.run(main())
+    assert seen == ["nobody"]
 
 
 def test_a_late_answer_does_not_replace_a_newer_one(idp):

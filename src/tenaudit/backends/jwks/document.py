@@ -53,7 +53,7 @@ class Document:
     max_bytes: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout <= 60 or self.max_bytes < 1:
+        if not (0 < self.timeout <= 60 and self.max_bytes >= 1):
             raise ConfigurationError("timeout must be above 0 and at most 60 seconds, max_bytes at least 1")
         try:
             url = httpx.URL(self.url)

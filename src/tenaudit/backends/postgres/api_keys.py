@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from uuid import UUID
@@ -49,7 +50,7 @@ class PostgresApiKeyStore:
         deadline: seconds that any call may take, also when the server hangs.
 
     Raises:
-        ConfigurationError: *deadline* is not more than 0.
+        ConfigurationError: *deadline* is not more than 0, or not finite.
 
     Example:
         >>> store = PostgresApiKeyStore.connect("postgresql://gateway:secret@db.example/keys")
@@ -57,8 +58,8 @@ class PostgresApiKeyStore:
     """
 
     def __init__(self, pool: asyncpg.Pool, *, deadline: float = 5.0) -> None:
-        if not deadline > 0:
-            raise ConfigurationError(f"deadline must be more than 0 seconds, not {deadline}")
+        if not 0 < deadline < math.inf:
+            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
         self._deadline = deadline
         self._dsn = ""
         self._pool: asyncpg.Pool | None = pool
@@ -75,7 +76,7 @@ class PostgresApiKeyStore:
             deadline: seconds that any call may take.
 
         Raises:
-            ConfigurationError: *dsn* is no URL of PostgreSQL, or *deadline* is not more than 0.
+            ConfigurationError: *dsn* is no URL of PostgreSQL, or *deadline* is not more than 0 or not finite.
 
         Raises (once it is awaited, entered or first used):
             ApiKeyStoreError: there is no such server or database, or its tables were made by a newer version.
@@ -207,6 +208,7 @@ class PostgresApiKeyStore:
             asyncpg.InternalClientError,
             OSError,
             ValueError,
+            OverflowError,
         ) as error:
             if loop.time() >= until:
                 raise ApiKeyStoreError(f"PostgreSQL gave no answer within {self._deadline:g} s") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from contextlib import contextmanager
@@ -32,7 +33,6 @@ __all__ = ["SqliteApiKeyStore"]
 _T = TypeVar("_T")
 _VERSION = 1
 _APPLICATION_ID = 0x7E4A0D18
-_OWNER_ONLY = 0o600
 
 
 class SqliteApiKeyStore:
@@ -47,7 +47,7 @@ class SqliteApiKeyStore:
         deadline: seconds that any call may take, also when another process has locked the file.
 
     Raises:
-        ConfigurationError: *deadline* is not more than 0.
+        ConfigurationError: *deadline* is not more than 0, or not finite.
 
     Example:
         >>> import tempfile
@@ -63,8 +63,8 @@ class SqliteApiKeyStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, deadline: float = 5.0) -> None:
-        if not deadline > 0:
-            raise ConfigurationError(f"deadline must be more than 0 seconds, not {deadline}")
+        if not 0 < deadline < math.inf:
+            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
         self._path = Path(path)
         self._deadline = deadline
         self._sql = load_statements("tenaudit.backends.sqlite", "api_keys.sql")
@@ -126,8 +126,7 @@ class SqliteApiKeyStore:
             ApiKeyStoreError: the file cannot be used now.
         """
         check_page(limit, after)
-        whose = None if tenant_id is None else str(tenant_id)
-        wanted = {"tenant_id": whose, "after": after or "", "limit": limit + 1}
+        wanted = {"tenant_id": tenant_id and str(tenant_id), "after": after or "", "limit": limit + 1}
 
         def work(connection: sqlite3.Connection) -> ApiKeyPage:
             rows = connection.execute(self._sql["list_keys"], wanted).fetchall()
@@ -217,9 +216,10 @@ class SqliteApiKeyStore:
         try:
             # A folder that is missing is the worker's to tell.
             if not self._path.exists() and self._path.parent.is_dir():
-                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, _OWNER_ONLY))
-        except OSError as error:
-            raise ApiKeyStoreError(f"{self._path}: {error.strerror}") from error
+                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is no path of a file"
+            raise ApiKeyStoreError(f"{self._path}: {why}") from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the schema in a new file, all or nothing; a file that has it is not locked for that."""
@@ -262,9 +262,11 @@ class SqliteApiKeyStore:
     def _record(self, row: sqlite3.Row) -> ApiKeyRecord:
         values = dict(row)
         try:
-            roles, tenant_id = frozenset(json.loads(values["roles"])), UUID(values["tenant_id"])
+            listed, tenant_id = json.loads(values["roles"]), UUID(values["tenant_id"])
+            # A text or an object can be iterated too, and its parts would pass for roles.
+            roles = frozenset(listed) if isinstance(listed, list) else listed
             return ApiKeyRecord(**values | {"roles": roles, "tenant_id": tenant_id, "revoked": bool(values["revoked"])})
-        except (ConfigurationError, TypeError, ValueError) as error:
+        except (ConfigurationError, TypeError, ValueError, RecursionError) as error:
             raise ApiKeyStoreError(f"{self._path}: a row was altered: {error}") from None
 
 

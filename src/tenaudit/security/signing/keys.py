@@ -47,10 +47,15 @@ class SignatureKey:
         """Make a key that both sides share (RFC 9421 section 3.3.3).
 
         Raises:
-            ConfigurationError: the secret is shorter than 32 bytes or the text of a PEM key, or *key_id* is no token.
+            ConfigurationError: the secret is no bytes or text, shorter than 32 bytes or the text of a PEM key, or
+                *key_id* is no token.
         """
-        # By way of a view, since bytes() of a number would be as many zeros.
-        raw = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
+        try:
+            # By way of a view, since bytes() of a number would be as many zeros.
+            raw = secret.encode() if isinstance(secret, str) else bytes(memoryview(secret))
+        except (TypeError, UnicodeEncodeError):
+            # The error of a text holds it whole, so it is not passed on.
+            raise ConfigurationError(f"key {key_id!r}: the secret is no bytes, and no text in UTF-8") from None
         if b"-----BEGIN " in raw:
             # Whoever knows the public half of a pair could sign with it.
             raise ConfigurationError(f"key {key_id!r}: a PEM key is no shared secret; use SignatureKey.ed25519")
@@ -96,7 +101,8 @@ class SignatureKey:
 
 
 def _checked(key_id: str) -> str:
-    if TOKEN.match(key_id) is None or '"' in key_id or "\\" in key_id:
+    given: object = key_id
+    if not isinstance(given, str) or TOKEN.match(key_id) is None or '"' in key_id or "\\" in key_id:
         raise ConfigurationError("a key id is 1 to 128 visible ASCII characters without comma, quote or backslash")
     return key_id
 
@@ -109,9 +115,9 @@ def _ed25519_pair(key_id: str, key: Any) -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtra("crypto", "cryptography") from error
     if isinstance(key, str | bytes):
-        pem = key.encode() if isinstance(key, str) else key
-        load: Any = serialization.load_pem_private_key if b"PRIVATE" in pem else serialization.load_pem_public_key
         try:
+            pem = key.encode() if isinstance(key, str) else key
+            load: Any = serialization.load_pem_private_key if b"PRIVATE" in pem else serialization.load_pem_public_key
             key = load(pem, password=None) if b"PRIVATE" in pem else load(pem)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             # The error's text may quote the key, so only its kind is told.

@@ -89,7 +89,7 @@ class ContextVerifier:
             raise ConfigurationError("ContextVerifier needs at least one key, and each key id once")
         if not 1 <= max_age <= 3600 or not 0 <= leeway <= 60:
             raise ConfigurationError("max_age must be 1 to 3600 seconds and leeway 0 to 60")
-        if used_limit < 1:
+        if not used_limit >= 1:  # which NaN is not: nothing would ever be too many
             raise ConfigurationError("used_limit must be at least 1")
         self._max_age = max_age
         self._leeway = leeway
