@@ -40,9 +40,9 @@ def test_both_readings_agree(headers: list[tuple[bytes, bytes]], with_tenant: bo
 
 
 def test_an_example_of_each() -> None:
-    context = extract_raw(
-        [(b"x-tenant-id", TENANT), (b"tracestate", b"a=1"), (b"tracestate", b"b=2")], settings=SETTINGS
-    )
-    assert str(context.tenant_id) == TENANT.decode()
+    parent = b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"
+    states = [(b"tracestate", b"a=1"), (b"tracestate", b"b=2")]
+    context = extract_raw([(b"x-tenant-id", TENANT), (b"traceparent", parent), *states], settings=SETTINGS)
+    assert (str(context.tenant_id), context.trace.tracestate) == (TENANT.decode(), "a=1,b=2")
     with pytest.raises(ApiError, match="underscores"):
         extract_raw([(b"x-tenant-id", TENANT), (b"x_roles", b"Admin")], settings=SETTINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ __all__ = ["run"]
 def run(argv: Sequence[str]) -> int:
     """Run the command that *argv* names and return its exit code."""
     debug = "--debug" in argv or os.environ.get("TENAUDIT_DEBUG", "") not in ("", "0")
+    if not debug:
+        # A command says in one line what went wrong; the log of what it runs is for those who ask.
+        logging.getLogger("tenaudit").addHandler(logging.NullHandler())
     stdout = sys.stdout
     if isinstance(stdout, io.TextIOWrapper):
         # A terminal or a pipe of another encoding gets an escape for what it cannot show, as it does on stderr.

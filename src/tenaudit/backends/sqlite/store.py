@@ -188,10 +188,12 @@ class SqliteStore:
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
         """Refuse a file that is another application's or another version's, before anything in it is touched."""
-        if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        if _application_id(connection) != _APPLICATION_ID:
             if _is_empty(connection):
                 return
-            raise StoreError(f"{self._path}: is a database, but no tenaudit store; name another file")
+            # Another process may have made the store between the two looks.
+            if _application_id(connection) != _APPLICATION_ID:
+                raise StoreError(f"{self._path}: is a database, but no tenaudit store; name another file")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found != _VERSION:
             raise StoreError(f"{self._path}: has schema {found}, this version reads {_VERSION}; upgrade tenaudit")
@@ -199,6 +201,10 @@ class SqliteStore:
     def _secret(self, connection: sqlite3.Connection, name: str) -> bytes:
         connection.execute(self._sql["write_meta"], {"name": name, "value": os.urandom(32)})
         return bytes(connection.execute(self._sql["read_meta"], {"name": name}).fetchone()["value"])
+
+
+def _application_id(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
