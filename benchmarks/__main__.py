@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import cases
 from benchmarks.machine import describe
-from benchmarks.report import json_line, table, verdict
+from benchmarks.report import json_line, table, verdicts
 from benchmarks.rounds import Plan
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ def _run(name: str, plan: Plan, *, as_json: bool) -> bool:
         print(f"case {name} cannot run: {error}", file=sys.stderr)
         return False
     finally:
-        lines = [] if as_json or not results else [table(results), *filter(None, map(verdict, results))]
+        lines = (
+            []
+            if as_json or not results
+            else [table(results), *(line for result in results for line in verdicts(result))]
+        )
         print("\n".join(lines), end="\n" if lines else "", flush=True)
         for line in notes:
             print(f"note: {line}", file=sys.stderr if as_json else sys.stdout, flush=True)

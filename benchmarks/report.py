@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from benchmarks.result import Result
 
-__all__ = ["json_line", "table", "verdict"]
+__all__ = ["json_line", "table", "verdicts"]
 
 _HEAD = ("case", "side", "median", "quartiles", "ours is better by")
 
@@ -30,13 +30,14 @@ def json_line(result: Result) -> str:
     )
 
 
-def verdict(result: Result) -> str | None:
-    """Return the line about the target, None where there is none."""
-    if result.target is None:
-        return None
-    met = result.target.met(result)
-    said = "cannot be told" if met is None else "met" if met else "NOT met"
-    return f"{result.case} target: {result.target.text(result.unit)}: {said}"
+def verdicts(result: Result) -> list[str]:
+    """Return a line about each target."""
+    lines = []
+    for target in result.targets:
+        met = target.met(result)
+        said = "cannot be told" if met is None else "met" if met else "NOT met"
+        lines.append(f"{result.case} target: {target.text(result.unit)}: {said}")
+    return lines
 
 
 def table(results: Sequence[Result]) -> str:

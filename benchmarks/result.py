@@ -1,4 +1,4 @@
-"""What a case found: medians, spreads, ratios, and the target where there is one.
+"""What a case found: medians, spreads, ratios, and the targets where there are some.
 
 Pure: samples in, frozen values out.
 """
@@ -54,7 +54,7 @@ class Result:
     better: Better
     ours: Figure
     peers: Mapping[str, Figure]
-    target: AtMost | TimesBetter | None = None
+    targets: Sequence[AtMost | TimesBetter] = ()
 
     def ratio(self, peer: str) -> float | None:
         """Return how many times better ours is than *peer*; None where a median is not above zero.
@@ -106,12 +106,12 @@ def compare(
     unit: str,
     scale: float = 1.0,
     better: Better = "lower",
-    target: AtMost | TimesBetter | None = None,
+    targets: Sequence[AtMost | TimesBetter] = (),
 ) -> Result:
     """Make the result of *samples*, where `"ours"` is ours, every other name a peer, and *scale* leads to *unit*."""
     figures = {name: Figure.of([sample * scale for sample in taken]) for name, taken in samples.items()}
     ours = figures.pop("ours")
-    return Result(case, unit, better, ours, figures, target)
+    return Result(case, unit, better, ours, figures, tuple(targets))
 
 
 def over(samples: Mapping[str, Sequence[float]], base: str) -> dict[str, list[float]]:

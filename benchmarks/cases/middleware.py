@@ -62,7 +62,7 @@ def run(plan: Plan, _note: Callable[[str], None]) -> Iterator[Result]:
         over(samples, "starlette"),
         unit="us",
         scale=1e6,
-        target=TimesBetter(4, "basehttpmiddleware"),
+        targets=[TimesBetter(4, "basehttpmiddleware")],
     )
     yield compare("middleware/request", samples, unit="us", scale=1e6)
     yield compare("middleware/added-with-event", over(with_event, "starlette"), unit="us", scale=1e6)

@@ -44,7 +44,7 @@ def run(plan: Plan, _note: Callable[[str], None]) -> Iterator[Result]:
         with ExitStack() as stack:
             sides = [stack.enter_context(_served(*side)) for side in (("ours", app), ("starlette", "starlette"))]
             samples = measure(sides, plan)
-        yield compare(case, samples, unit="us", scale=1e6, target=TimesBetter(0.85, "starlette"))
+        yield compare(case, samples, unit="us", scale=1e6, targets=[TimesBetter(0.85, "starlette")])
 
 
 @contextmanager

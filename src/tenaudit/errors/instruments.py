@@ -12,13 +12,18 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from tenaudit.errors.durations import Durations
+from tenaudit.errors.tally import Tallies
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["counter", "gauge", "histogram", "is_multiprocess"]
+__all__ = ["counter", "durations", "gauge", "histogram", "is_multiprocess", "tallies"]
 
-_Family = TypeVar("_Family", Counter, Gauge, Histogram)
-_families: WeakKeyDictionary[CollectorRegistry, dict[str, Counter | Gauge | Histogram]] = WeakKeyDictionary()
+_Family = TypeVar("_Family", Counter, Gauge, Histogram, Tallies, Durations)
+_families: WeakKeyDictionary[CollectorRegistry, dict[str, Counter | Gauge | Histogram | Tallies | Durations]] = (
+    WeakKeyDictionary()
+)
 _lock = threading.Lock()
 
 
@@ -42,6 +47,13 @@ def _once(registry: CollectorRegistry | None, name: str, kind: type[_Family], ma
 def counter(registry: CollectorRegistry | None, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
     """Return the counter *name* of *registry* (`None`: prometheus-client's default), made on first use."""
     return _once(registry, name, Counter, lambda registry: Counter(name, doc, labels, registry=registry))
+
+
+def tallies(registry: CollectorRegistry | None, name: str, doc: str, labels: Sequence[str]) -> Tallies:
+    """Return the counter *name* of *registry* for hits on the path of every request, made on first use."""
+    return _once(
+        registry, name, Tallies, lambda registry: Tallies(name, doc, labels, registry, shared=is_multiprocess())
+    )
 
 
 def gauge(
@@ -78,4 +90,16 @@ def histogram(
         name,
         Histogram,
         lambda registry: Histogram(name, doc, labels, registry=registry, buckets=buckets),
+    )
+
+
+def durations(
+    registry: CollectorRegistry | None, name: str, doc: str, labels: Sequence[str], *, buckets: Sequence[float]
+) -> Durations:
+    """Return the histogram *name* of *registry* for the path of every request, made on first use."""
+    return _once(
+        registry,
+        name,
+        Durations,
+        lambda registry: Durations(name, doc, labels, registry, buckets=buckets, shared=is_multiprocess()),
     )

@@ -6,11 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from tenaudit.errors.catalogue import ErrorCatalogue
-from tenaudit.errors.instruments import counter, gauge, histogram, is_multiprocess
+from tenaudit.errors.instruments import counter, durations, gauge, is_multiprocess, tallies
 from tenaudit.errors.labels import LabelGuard
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry, Counter
 
 __all__ = ["UNMATCHED_ROUTE", "HttpMetrics"]
 
@@ -18,9 +20,6 @@ UNMATCHED_ROUTE = "_unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROUTES_KEPT = 1000
-# An exemplar costs four times what counting a request does: all slow requests are worth it, most others are not.
-_SLOW = 0.25
-_EXEMPLAR_EACH = 15
 _CHILDREN_KEPT = 4 * _ROUTES_KEPT
 
 
@@ -61,13 +60,13 @@ class HttpMetrics:
         self._errors = counter(
             registry, "http_errors_total", "Error responses by stable code.", ("service", "code", "status")
         )
-        self._requests = counter(
+        self._requests = tallies(
             registry,
             "http_requests_total",
             "Responses by route template.",
             ("service", "method", "route", "status"),
         )
-        self._durations = histogram(
+        self._durations = durations(
             registry,
             "http_request_duration_seconds",
             "Time from the first byte read to the last byte handed over.",
@@ -90,12 +89,13 @@ class HttpMetrics:
             registry, "http_error_code_overflow_total", "Errors whose code got the overflow label."
         )
         # A cached child costs a fifth of a labels() call; the guards bound how many there can be.
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._children: dict[
+            tuple[str, str, int], tuple[Callable[[], object], Callable[[float, str | None], None]]
+        ] = {}
         self._error_children: dict[tuple[str, int], Counter] = {}
         self._publishing = threading.Lock()
         # prometheus-client's multiprocess files hold no exemplars, so there none is made.
         self._has_exemplars = not is_multiprocess()
-        self._until_exemplar = 0
         self._publish()
 
     def request(self, method: str, route: str | None, status: int, seconds: float, trace_id: str | None = None) -> None:
@@ -106,17 +106,14 @@ class HttpMetrics:
             route: the template, never the raw path; None when no route matched.
             status: of the answer.
             seconds: how long it took.
-            trace_id: of a sampled trace, for an exemplar: every slow request gets one, and one in 16 of the others.
+            trace_id: of a sampled trace, which becomes the exemplar of the bucket.
         """
         key = (method, route or UNMATCHED_ROUTE, status)
         children = self._children.get(key)
         if children is None:
             children = self._child(key)
-        children[0].inc()
-        if trace_id is None:
-            children[1].observe(seconds)
-        else:
-            children[1].observe(seconds, self._exemplar(trace_id, seconds))
+        children[0]()
+        children[1](seconds, trace_id)
 
     def error(self, code: str, status: int, trace_id: str | None = None) -> None:
         """Count one error response by its code; *trace_id* makes it the exemplar of its series."""
@@ -129,22 +126,14 @@ class HttpMetrics:
         if label == self.codes.overflow:
             self._overflow.inc()
 
-    def _exemplar(self, trace_id: str, seconds: float) -> dict[str, str] | None:
-        # Threads may count past each other here, which costs or gives an exemplar and nothing else.
-        self._until_exemplar -= 1
-        if not self._has_exemplars or (self._until_exemplar >= 0 and seconds < _SLOW):
-            return None
-        self._until_exemplar = _EXEMPLAR_EACH
-        return {"trace_id": trace_id}
-
-    def _child(self, key: tuple[str, str, int]) -> tuple[Counter, Histogram]:
+    def _child(self, key: tuple[str, str, int]) -> tuple[Callable[[], object], Callable[[float, str | None], None]]:
         method, template, status = key
         known = method in _METHODS
         method = method if known else "_other"
         route = template if template == UNMATCHED_ROUTE else self.routes.label(template)
         children = (
-            self._requests.labels(self.service, method, route, str(status)),
-            self._durations.labels(self.service, method, route),
+            self._requests.of(self.service, method, route, str(status)),
+            self._durations.of(self.service, method, route),
         )
         # A made-up method or a route over the limit must not take the place of a real one.
         if known and route == template and len(self._children) < _CHILDREN_KEPT:

@@ -18,7 +18,7 @@ from tenaudit.errors import ApiError, ErrorCatalogue, HttpMetrics, Reply, error_
 from tenaudit.gate.far_limits import FarLimits
 from tenaudit.gate.field_value import sendable
 from tenaudit.gate.limits import Limits
-from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule
+from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, make_admission, make_identity
 from tenaudit.policy import Decision, MatrixEngine, PolicyGuard, PolicyMatrix
 from tenaudit.ratelimit import rate_limit_headers
 from tenaudit.security import (
@@ -177,7 +177,7 @@ class Gate:
         except ApiError as refusal:
             pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
             return Identity(None, refusal, extract_trace(pairs, settings=self.security), ())
-        return Identity(context, None, context.trace, ())
+        return make_identity((context, None, context.trace, ()))
 
     async def admit(self, identity: Identity, rule: RouteRule) -> Admission:
         """Let a request through to the handler of a route, or refuse it.
@@ -209,10 +209,10 @@ class Gate:
             ApiError: as `admit`.
         """
         if not self.is_limited or identity.context is None:
-            return Admission(identity, None, self.ensure(identity, rule))
+            return make_admission((identity, None, self.ensure(identity, rule)))
         rate = self.limits.charge_nowait(identity.context)
         try:
-            return Admission(identity, rate, self.ensure(identity, rule))
+            return make_admission((identity, rate, self.ensure(identity, rule)))
         except ApiError as denial:
             # As above.
             if self.limits.holds_slots(rate):

@@ -6,14 +6,14 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from tenaudit.errors import ApiError, LabelGuard
-from tenaudit.errors.instruments import counter
+from tenaudit.errors.instruments import tallies
 from tenaudit.ratelimit import InMemoryEngine, Rule, parse_rule, rate_limit_headers, retry_after_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
-    from prometheus_client import CollectorRegistry, Counter
+    from prometheus_client import CollectorRegistry
 
     from tenaudit.ratelimit import RateDecision, RateLimiterEngine
     from tenaudit.security import SecurityContext
@@ -50,11 +50,11 @@ class Limits:
         self._has_shadows = any(rule.shadow for rule in self._rules)
         self._policy = ("RateLimit-Policy", ", ".join(rule.policy for rule in self._rules))
         self._names = LabelGuard(100)
-        self._decisions = counter(
+        self._decisions = tallies(
             registry, "rate_limiter_decisions_total", "Rate limit verdicts by rule.", ("rule", "outcome")
         )
-        # What most requests count; a cached child costs a fifth of a labels() call.
-        self._allowed: list[Counter] = [self._child(rule, "allow") for rule in self._rules]
+        # What most requests count.
+        self._allowed: list[Callable[[], object]] = [self._hit(rule, "allow") for rule in self._rules]
         # The text of a UUID costs as much as counting a hit; callers come again.
         self._partitions: dict[UUID, str] = {}
 
@@ -113,18 +113,18 @@ class Limits:
 
     def _counted(self, rate: RateDecision) -> RateDecision:
         if rate.allowed and not self._has_shadows:
-            for child in self._allowed:
-                child.inc()
+            for hit in self._allowed:
+                hit()
             return rate
         for verdict in rate.rules:
             outcome = "allow" if verdict.allowed else "shadow" if verdict.rule.shadow else "deny"
-            self._child(verdict.rule, outcome).inc()
+            self._hit(verdict.rule, outcome)()
         if not rate.allowed:
             raise _rate_limited(rate)
         return rate
 
-    def _child(self, rule: Rule, outcome: str) -> Counter:
-        return self._decisions.labels(self._names.label(rule.name), outcome)
+    def _hit(self, rule: Rule, outcome: str) -> Callable[[], object]:
+        return self._decisions.of(self._names.label(rule.name), outcome)
 
 
 def _rate_limited(rate: RateDecision) -> ApiError:

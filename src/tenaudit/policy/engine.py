@@ -116,6 +116,10 @@ class MatrixEngine:
             self._remembered[key] = decision
         return decision
 
+    def is_settled(self, decision: Decision) -> bool:
+        """Tell whether whoever holds the same roles gets the same *decision*, each time."""
+        return not self._require_actor and decision.reason != "unknown_capability"
+
     def denial_name(self, capability: str) -> str:
         """Return the name of *capability* that a denied client may see."""
         return self.matrix.denial_name(capability)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors import ApiError, LabelGuard
-from tenaudit.errors.instruments import counter, histogram
+from tenaudit.errors.instruments import counter, histogram, tallies
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
 from tenaudit.policy.engine import STOPS, MatrixEngine, PolicyEngine, pinned
 from tenaudit.policy.matrix import PolicyMatrix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from prometheus_client import CollectorRegistry, Counter
+    from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.security.context import SecurityContext
@@ -27,20 +26,31 @@ if TYPE_CHECKING:
 __all__ = ["BOUND_GUARD", "Disclosure", "PolicyGuard", "acting_guard", "ensure_capability"]
 
 Disclosure = Literal["none", "capability", "roles"]
+Hit = Callable[[], object]
 _log = logging.getLogger("tenaudit.policy")
+_new_error = ApiError.__new__
 _MISSING = "A required capability is missing."
 _SAMPLE = 64
 _BUCKETS = (1e-7, 2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _CAPABILITIES_LABELLED = 200
+_ANSWERS_KEPT = 4096
 
 
-class _Refusal(NamedTuple):
-    """What every denial of one capability by one matrix has in common."""
+class _Answer(NamedTuple):
+    """What a matrix says to one set of roles and one capability, each time, and how that is counted."""
 
     engine: PolicyEngine
-    checks: Counter
-    denials: Counter
-    error: ApiError
+    decision: Decision
+    checked: Hit
+    denial: _Denial | None
+
+
+class _Denial(NamedTuple):
+    """How a denial is counted, and what its error is made of: each raise needs one with its own traceback."""
+
+    counted: Hit
+    arguments: tuple[object, ...]
+    fields: dict[str, Any]
 
 
 class PolicyGuard:
@@ -81,20 +91,18 @@ class PolicyGuard:
         self._disclose = disclose
         self._budget = DenialBudget(denials_per_second, clock or SystemClock())
         self._labels = LabelGuard(_CAPABILITIES_LABELLED)
-        self._checks = counter(
+        self._checks = tallies(
             registry, "capability_checks_total", "Policy decisions by capability.", ("capability", "outcome")
         )
-        self._denials = counter(registry, "capability_denials_total", "Denied checks by capability.", ("capability",))
+        self._denials = tallies(registry, "capability_denials_total", "Denied checks by capability.", ("capability",))
         self._suppressed = counter(
             registry, "capability_denial_events_suppressed_total", "Denials over the event budget: counted only."
         )
         self._seconds = histogram(
             registry, "capability_eval_seconds", "Time of one decision.", ("engine",), buckets=_BUCKETS
         )
-        # A cached child costs a fifth of a labels() call; as many are kept as capabilities have labels.
-        self._allowed: dict[str, Counter] = {}
-        self._denied_children: dict[str, tuple[Counter, Counter]] = {}
-        self._refusals: dict[str, _Refusal] = {}
+        # A matrix is finite, so its answers are; a check whose answer is known is one look-up and one count.
+        self._answers: dict[tuple[frozenset[str], str], _Answer] = {}
         self._until_sample = 0
 
     def check(
@@ -105,16 +113,25 @@ class PolicyGuard:
         Raises:
             ApiError: 403 `missing_role`.
         """
-        if engine is None:
-            engine = self.engine
-        self._until_sample -= 1
+        if engine is None and self._until_sample > 0:
+            try:
+                answer = self._answers.get((ctx.roles, capability))
+            except TypeError:  # one of them has no hash; the engine that is asked below says what becomes of it
+                answer = None
+            if answer is not None:
+                asked, decision, checked, denial = answer
+                if asked is self.engine:
+                    self._until_sample -= 1
+                    checked()
+                    if denial is None:
+                        return decision
+                    raise self._denied(ctx, decision, denial)
+        return self._ask(engine or self.engine, ctx, capability, resource)
+
+    def _ask(self, engine: PolicyEngine, ctx: SecurityContext, capability: str, resource: Any) -> Decision:
         try:
-            # By its type, not its name: an engine that only calls itself "matrix" is asked with more care.
-            if self._until_sample >= 0 and type(engine) is MatrixEngine:
-                decision = engine.decide(ctx, capability, resource)
-            else:
-                engine = pinned(engine)
-                decision = self._timed(engine, ctx, capability, resource)
+            engine = pinned(engine)
+            decision = self._timed(engine, ctx, capability, resource)
             # An answer that is merely truthy allows nothing.
             granted = decision.allowed is True
         except STOPS:
@@ -122,26 +139,21 @@ class PolicyGuard:
         except BaseException:  # noqa: BLE001 - an engine that errs denies, whatever it raised
             _failed("policy engine failed", "policy_engine_failed", ctx)
             decision, granted = Decision(False, str(capability), "engine_error"), False
-        if not granted:
-            raise self._denied(engine, ctx, _reportable(decision, capability))
-        allowed = self._allowed.get(capability)
-        if allowed is None:
-            allowed = self._allowed_child(capability)
-        allowed.inc()
-        return decision
-
-    def _allowed_child(self, capability: str) -> Counter:
-        child = self._checks.labels(self._labels.label(str(capability)), "allow")
-        if len(self._allowed) < _CAPABILITIES_LABELLED:
-            self._allowed[capability] = child
-        return child
-
-    def _denied_child(self, capability: str) -> tuple[Counter, Counter]:
-        label = self._labels.label(capability)
-        children = self._checks.labels(label, "deny"), self._denials.labels(label)
-        if len(self._denied_children) < _CAPABILITIES_LABELLED:
-            self._denied_children[capability] = children
-        return children
+        if granted:
+            label, denial = self._labels.label(str(capability)), None
+        else:
+            decision = _reportable(decision, capability)
+            label = self._labels.label(decision.capability)
+            error = self._error(engine, ctx, decision)
+            denial = _Denial(self._denials.of(label), error.args, error.__dict__)
+        checked = self._checks.of(label, "deny" if denial else "allow")
+        if type(engine) is MatrixEngine and engine.is_settled(decision) and len(self._answers) < _ANSWERS_KEPT:
+            # By its type, not its name: an engine that only calls itself "matrix" is asked each time.
+            self._answers[ctx.roles, capability] = _Answer(engine, decision, checked, denial)
+        checked()
+        if denial is None:
+            return decision
+        raise self._denied(ctx, decision, denial)
 
     def _timed(self, engine: PolicyEngine, ctx: SecurityContext, capability: str, resource: Any) -> Decision:
         """Ask an engine and measure it, the matrix engine once in 64: timing each would cost more than deciding.
@@ -152,37 +164,25 @@ class PolicyGuard:
         started = time.perf_counter()
         decision: object = engine.decide(ctx, capability, resource)
         name = engine.name
-        if name != "matrix" or self._until_sample < 0:
+        if name != "matrix" or self._until_sample <= 0:
             self._seconds.labels(name).observe(time.perf_counter() - started)
-            if name == "matrix":
-                self._until_sample = _SAMPLE - 1
+        if name == "matrix":
+            self._until_sample = (self._until_sample if self._until_sample > 0 else _SAMPLE) - 1
         if not isinstance(decision, Decision):
             raise TypeError(f"a policy engine must return a Decision, not a {type(decision).__name__}")
         return decision
 
-    def _denied(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> ApiError:
-        refusal = self._refusals.get(decision.capability)
-        if refusal is None or refusal.engine is not engine:
-            refusal = self._refusal(engine, ctx, decision)
-        refusal.checks.inc()
-        refusal.denials.inc()
+    def _denied(self, ctx: SecurityContext, decision: Decision, denial: _Denial) -> ApiError:
+        denial.counted()
         if self._on_denial is not None:
             if self._budget.spend((ctx.tenant_id, decision.capability)):
                 self._tell(ctx, decision)
             else:
                 self._suppressed.inc()
-        return _copy_of(refusal.error)
-
-    def _refusal(self, engine: PolicyEngine, ctx: SecurityContext, decision: Decision) -> _Refusal:
-        """Build what a denial says and counts; remembered for a matrix, which says the same each time."""
-        capability = decision.capability
-        children = self._denied_children.get(capability) or self._denied_child(capability)
-        refusal = _Refusal(engine, *children, self._error(engine, ctx, decision))
-        if type(engine) is MatrixEngine and (
-            capability in self._refusals or len(self._refusals) < _CAPABILITIES_LABELLED
-        ):
-            self._refusals[capability] = refusal
-        return refusal
+        # As `copy.copy` does it, at a quarter of the price.
+        error = _new_error(ApiError, *denial.arguments)
+        error.__dict__ = denial.fields.copy()
+        return error
 
     def _tell(self, ctx: SecurityContext, decision: Decision) -> None:
         """Call the denial callback; one that fails is logged, and the denial stands."""
@@ -212,13 +212,6 @@ def _reportable(decision: Decision, capability: str) -> Decision:
     if decision.allowed is False and isinstance(decision.capability, str):
         return decision
     return Decision(False, str(capability), "engine_error")
-
-
-def _copy_of(error: ApiError) -> ApiError:
-    """Copy *error* as `copy.copy` does, at a quarter of the price; each raise needs an error with its own traceback."""
-    copied = ApiError.__new__(ApiError, *error.args)
-    copied.__dict__ = error.__dict__.copy()
-    return copied
 
 
 def _failed(message: str, action: str, ctx: SecurityContext) -> None:

@@ -20,9 +20,11 @@ from tenaudit.security.trace import parse_traceparent, read_trace
 
 __all__ = [
     "HEADERS_READ",
+    "IDENTIFYING",
     "IDENTITY_HEADERS",
     "Found",
     "Header",
+    "context_in_trace",
     "context_of",
     "extract_context",
     "extract_trace",
@@ -33,7 +35,7 @@ _log = logging.getLogger("tenaudit.security")
 
 HEADERS_READ = IDENTITY_HEADERS | {"traceparent", "tracestate", "user-agent", "signature", "signature-input"}
 # What the memory goes by. The user agent is no identity, and yet the same with each request of one client.
-_IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id", "user-agent")
+IDENTIFYING = ("x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method", "x-session-id", "user-agent")
 _TRACE_HEADERS = frozenset({"traceparent", "tracestate", "x-trace-id"})
 _USER_AGENT_CHARS = 512
 
@@ -48,7 +50,7 @@ Found = dict[str, str | Literal[Header.REPEATED]]
 _ANONYMOUS = Actor(None, "anonymous")
 _REMEMBERED = 4096
 _REMEMBERED_CHARS = 1024
-_Identity = tuple[UUID, Actor, frozenset[str], str, str | None, str | None, int]
+Identity = tuple[UUID, Actor, frozenset[str], str, str | None, str | None, int]
 _DEFAULTS = SecuritySettings()
 
 
@@ -89,29 +91,30 @@ def extract_context(
     return context_of(found, settings, client_ip)
 
 
-def context_of(found: Found, settings: SecuritySettings, client_ip: str | None) -> SecurityContext:
-    """Return the context of gathered headers.
+def context_of(
+    found: Found, settings: SecuritySettings, client_ip: str | None, key: tuple[object, ...] | None = None
+) -> SecurityContext:
+    """Return the context of gathered headers; *key* is what the memory goes by, their texts when None.
 
     Raises:
         ApiError: 400, as `extract_context`.
     """
-    key = (*map(found.get, _IDENTIFYING),)
+    if key is None:
+        key = (*map(found.get, IDENTIFYING),)
     identity = settings.memo.get(key)
     if identity is None:
         identity = _remember(settings, key, _identify(found, settings))
+    return context_in_trace(identity, _trace(found, settings), settings, client_ip)
+
+
+def context_in_trace(
+    identity: Identity, trace: TraceContext, settings: SecuritySettings, client_ip: str | None
+) -> SecurityContext:
+    """Return the context of an identity that was read, or remembered."""
     tenant_id, actor, roles, auth_method, session_id, user_agent, unknown = identity
     if unknown:
         settings.on_unknown_roles(unknown)
-    return SecurityContext(
-        tenant_id,
-        actor,
-        roles,
-        _trace(found, settings),
-        auth_method,
-        session_id,
-        client_ip,
-        user_agent,
-    )
+    return SecurityContext(tenant_id, actor, roles, trace, auth_method, session_id, client_ip, user_agent)
 
 
 def _check_trust(headers: list[tuple[str, str]], settings: SecuritySettings, request: SignedTarget | None) -> None:
@@ -138,19 +141,19 @@ def _check_trust(headers: list[tuple[str, str]], settings: SecuritySettings, req
         ) from None
 
 
-def _identify(found: Found, settings: SecuritySettings) -> _Identity:
+def _identify(found: Found, settings: SecuritySettings) -> Identity:
     tenant_id, actor = _tenant(found), _actor(found, settings)
     roles, unknown = _roles(found, settings)
     auth_method, session_id = _token(found, "x-auth-method") or "header", _token(found, "x-session-id")
     return tenant_id, actor, roles, auth_method, session_id, _user_agent(found.get("user-agent")), unknown
 
 
-def _remember(settings: SecuritySettings, key: tuple[object, ...], identity: _Identity) -> _Identity:
+def _remember(settings: SecuritySettings, key: tuple[object, ...], identity: Identity) -> Identity:
     """Keep what these header values mean: callers come again, and the same text always means the same.
 
     Only short texts are kept, and everything is forgotten when the memory is full, so strangers cannot fill it.
     """
-    if sum(len(value) for value in key if isinstance(value, str)) <= _REMEMBERED_CHARS:
+    if sum(len(value) for value in key if isinstance(value, str | bytes)) <= _REMEMBERED_CHARS:
         if len(settings.memo) >= _REMEMBERED:
             settings.memo.clear()
         settings.memo[key] = identity

@@ -20,6 +20,7 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 _TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
 _ZERO_TRACE = "0" * 32
 _ZERO_PARENT = "0" * 16
+_ODD = frozenset("13579bdf")
 _MAX_TRACEPARENT = 512
 # Section 3.3.1: at most 32 members; key and value grammar of level 2.
 _MAX_MEMBERS = 32
@@ -48,7 +49,7 @@ def parse_traceparent(value: str) -> TraceContext | None:
         return None
     if trace_id == _ZERO_TRACE or parent_id == _ZERO_PARENT:
         return None
-    return TraceContext(trace_id, parent_id, bool(int(flags, 16) & 1))
+    return TraceContext(trace_id, parent_id, flags[1] in _ODD)
 
 
 def valid_tracestate(value: str) -> str:

@@ -13,11 +13,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import tenaudit
-from tenaudit.errors.instruments import counter, gauge, histogram
+from tenaudit.errors.instruments import counter, durations, gauge, histogram, tallies
 
 SOURCE = Path(tenaudit.__file__).parent
 TABLE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
-_MAKERS = {"counter": counter, "gauge": gauge, "histogram": histogram}
+_MAKERS = {"counter": counter, "gauge": gauge, "histogram": histogram, "tallies": tallies, "durations": durations}
+_KINDS = {"tallies": "counter", "durations": "histogram"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Family:
 
 
 def made(source: str) -> list[Family]:
-    """Find the calls of the three makers: `counter(registry, name, doc, labels)`."""
+    """Find the calls of the makers: `counter(registry, name, doc, labels)`."""
     tree = ast.parse(source)
     names = {
         alias.asname or alias.name: alias.name
@@ -43,7 +44,8 @@ def made(source: str) -> list[Family]:
             _, name, doc, *labels = node.args
             labels += [keyword.value for keyword in node.keywords if keyword.arg == "labels"]
             told = ast.literal_eval(labels[0]) if labels else ()
-            families.append(Family(names[node.func.id], text_of(name), text_of(doc), tuple(told)))
+            kind = names[node.func.id]
+            families.append(Family(_KINDS.get(kind, kind), text_of(name), text_of(doc), tuple(told)))
     return families
 
 

@@ -42,6 +42,8 @@ TRACE_NAMES = frozenset({b"x-trace-id"})
 LIMITED_NAMES = TRACE_NAMES | {b"ratelimit", b"ratelimit-policy"}
 
 _NAMES = {name.encode(): name for name in HEADERS_READ}
+# The names of every answer with a limit.
+_LOWER = {"RateLimit": b"ratelimit", "RateLimit-Policy": b"ratelimit-policy"}
 
 
 def request_view(scope: Scope, *, every_header: bool = False, target: bool = False) -> RequestView:
@@ -95,7 +97,7 @@ def context_of(scope: MutableMapping[str, Any]) -> SecurityContext | None:
 
 def encoded(headers: Sequence[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Return header pairs as ASGI wants them: lower-case bytes."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return [(_LOWER.get(name) or name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 async def send_reply(reply: Reply, send: Send, *, kind: str = "http.response") -> None:
