@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tenaudit.errors import ApiError
+from tenaudit.errors import ApiError, ConfigurationError
 from tenaudit.policy import (
     Decision,
     GoldenCell,
@@ -184,6 +184,10 @@ def test_an_explanation_is_the_engines_decision(matrix, roles, capability):
 @given(matrix=_matrices(), old=_roles, capability=_name, roles=_roles)
 def test_a_role_list_without_differences_answers_as_its_capability(matrix, old, capability, roles):
     registry = CollectorRegistry()
+    if capability not in matrix.capabilities:
+        with pytest.raises(ConfigurationError):
+            RoleCompat(old, capability, matrix=matrix, registry=registry)
+        return
     compat = RoleCompat(old, capability, matrix=matrix, registry=registry, clock=ManualClock())
     by_roles, by_capability = bool(old & roles), matrix.allows(roles, capability)
     assert compat.allows(context(roles)) is by_roles
@@ -264,3 +268,32 @@ def _toml(matrix):
     lines = ["[roles]", *(f'"{role}" = {sorted(names)!r}' for role, names in matrix.grants.items())]
     lines += ["[denial_names]", *(f'"{name}" = "{shown}"' for name, shown in matrix.denial_names.items())]
     return "\n".join(lines)
+
+
+@given(
+    st.lists(_matrices(), min_size=1, max_size=3),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.lists(_name, max_size=2), _name), max_size=40),
+)
+def test_a_guard_that_remembers_says_what_its_engine_says(matrices, need_actor, asked):
+    engines = [MatrixEngine(matrix, require_actor=need_actor) for matrix in matrices]
+    registry = CollectorRegistry()
+    guard = PolicyGuard(engines[0], registry=registry)
+    for place, named, roles, capability in asked:
+        guard.engine = engines[place % len(engines)]
+        ctx = SecurityContext(UUID(int=1), Actor("u" if named else None), frozenset(roles), TRACE)
+        wanted = guard.engine.decide(ctx, capability)
+        if wanted.allowed:
+            assert guard.check(ctx, capability) == wanted
+        else:
+            with pytest.raises(ApiError) as denial:
+                guard.check(ctx, capability)
+            assert denial.value.missing_role == guard.engine.denial_name(capability)
+    checks = [sample for family in registry.collect() for sample in family.samples]
+    counted = {
+        name: sum(s.value for s in checks if s.name == name)
+        for name in ("capability_checks_total", "capability_denials_total")
+    }
+    assert counted["capability_checks_total"] == len(asked)
+    denials = [s.value for s in checks if s.name == "capability_checks_total" and s.labels["outcome"] == "deny"]
+    assert counted["capability_denials_total"] == sum(denials)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, overload
 
@@ -46,6 +46,10 @@ _PHRASES = {
 def valid_code(code: object) -> bool:
     """Tell whether *code* is a text of the form `[a-z][a-z0-9_]{0,63}`."""
     return isinstance(code, str) and _CODE.match(code) is not None
+
+
+def _valid_status(status: object) -> bool:
+    return isinstance(status, int) and 400 <= status <= 599
 
 
 def _phrase(status: int) -> str:
@@ -112,8 +116,8 @@ class ApiError(TenauditError):
         retry_after: int | None = None,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
-        if not 400 <= status <= 599:
-            raise ValueError(f"status must be 400 to 599, not {status}")
+        if not _valid_status(status):
+            raise ValueError(f"status must be a number, 400 to 599, not {status!r}")
         if code not in _KNOWN_CODES and not valid_code(code):
             raise ValueError(f"code must match [a-z][a-z0-9_]{{0,63}}, not {code!r}")
         if retry_after is not None and not 0 <= retry_after < _MAX_SECONDS:
@@ -245,10 +249,11 @@ class ApiError(TenauditError):
 
     @classmethod
     def method_not_allowed(
-        cls, allow: Sequence[str] = (), message: str | None = None, *, code: str | None = None
+        cls, allow: Iterable[str] = (), message: str | None = None, *, code: str | None = None
     ) -> ApiError:
-        """405 with `Allow` (RFC 9110 section 15.5.6)."""
-        return cls._kind(405, message, code, headers=(("Allow", ", ".join(sorted(allow))),))
+        """405 with `Allow` (RFC 9110 section 15.5.6): the methods, or one."""
+        methods = (allow,) if isinstance(allow, str) else sorted(allow)
+        return cls._kind(405, message, code, headers=(("Allow", ", ".join(methods)),))
 
     @classmethod
     def conflict(cls, message: str | None = None, *, code: str | None = None) -> ApiError:

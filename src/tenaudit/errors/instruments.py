@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.errors.durations import Durations
 from tenaudit.errors.tally import Tallies
 
@@ -32,12 +34,19 @@ def is_multiprocess() -> bool:
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
+def _check_folder() -> None:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is not None and not Path(folder).is_dir():
+        raise ConfigurationError(f"PROMETHEUS_MULTIPROC_DIR is {folder!r}, which is no folder: make it first")
+
+
 def _once(registry: CollectorRegistry | None, name: str, kind: type[_Family], make: Callable[..., _Family]) -> _Family:
     home = REGISTRY if registry is None else registry
     with _lock:
         families = _families.setdefault(home, {})
         family = families.get(name)
         if family is None:
+            _check_folder()
             family = families[name] = make(registry=home)
     if not isinstance(family, kind):
         raise TypeError(f"metric {name} is already registered as a {type(family).__name__}")

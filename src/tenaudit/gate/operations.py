@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tenaudit.errors import Accept, Reply
+from tenaudit.errors import Accept, ApiError, Reply
 from tenaudit.errors.instruments import is_multiprocess
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["health_reply", "metrics_reply"]
 
+_log = logging.getLogger("tenaudit.gate")
 _TEXT = "text/plain"
 _JSON = "application/json"
 _OPEN_METRICS = "application/openmetrics-text"
@@ -30,12 +32,23 @@ def metrics_reply(gate: Gate, accept: str = "") -> Reply:
 
     OpenMetrics alone shows exemplars. Under prometheus-client's multiprocess mode the answer is of all workers. Who
     accepts none of the three gets Prometheus text: a scrape that is refused helps nobody (RFC 9110 section 12.4.1).
+
+    Raises:
+        ApiError: 503 `unavailable`: a collector failed, or a file that workers share cannot be read.
     """
-    registry = _registry(gate)
     ranges = Accept(accept)
     # A name counts more than a range, and among names the richer format; a bare "*/*" is no wish for either.
     named = [kind for kind in (_OPEN_METRICS, _JSON) if ranges.names(kind)]
     kind = ranges.best(*named, _TEXT) or _TEXT
+    try:
+        return _metrics(_registry(gate), kind)
+    except Exception as error:
+        # A collector may raise anything, and a worker that died while it wrote leaves a file that nobody can read.
+        _log.exception("metrics cannot be collected", extra={"action": "metrics_failed", "service": gate.service})
+        raise ApiError.unavailable("The metrics cannot be collected; the log says why.") from error
+
+
+def _metrics(registry: CollectorRegistry, kind: str) -> Reply:
     if kind == _JSON:
         samples = {"samples": list(_samples(registry))}
         return _reply(200, _JSON, json.dumps(samples, separators=(",", ":"), allow_nan=False).encode())

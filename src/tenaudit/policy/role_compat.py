@@ -60,7 +60,8 @@ class RoleCompat:
         clock: time source of the log's bound, which is one line a second.
 
     Raises:
-        ConfigurationError: *roles* is one string, both *matrix* and *engine* are given, or *decide* is another word.
+        ConfigurationError: *roles* is one string, both *matrix* and *engine* are given, the matrix does not have the
+            capability, or *decide* is another word.
 
     Example:
         >>> from prometheus_client import CollectorRegistry
@@ -96,6 +97,8 @@ class RoleCompat:
             raise ConfigurationError("RoleCompat takes a matrix or an engine, not both")
         self.roles = frozenset(map(str, roles))
         self.capability = str(capability)
+        if matrix is not None and self.capability not in matrix.capabilities:
+            raise ConfigurationError(f"the matrix has no capability {self.capability!r}")
         self.name = str(name or self.capability)
         self.decides = decide
         self._engine = engine if matrix is None else MatrixEngine(matrix)

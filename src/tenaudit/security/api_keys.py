@@ -74,6 +74,8 @@ class ApiKeyAuthenticator:
         ('api_key', ['Inventory'])
     """
 
+    scheme = "ApiKey"
+
     def __init__(
         self,
         store: ApiKeyLookup,

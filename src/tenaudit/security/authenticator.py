@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tenaudit.errors import ApiError
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tenaudit.security.principal import Principal
 
-__all__ = ["Authenticator", "authenticate_chain"]
+__all__ = ["Authenticator", "NamesScheme", "authenticate_chain"]
 
 
 class Authenticator(Protocol):
@@ -23,6 +23,13 @@ class Authenticator(Protocol):
         *headers* has lower-case names.
         """
         ...
+
+
+@runtime_checkable
+class NamesScheme(Protocol):
+    """An authenticator that says which scheme a client may use; the others are taken for `Bearer`."""
+
+    scheme: str
 
 
 async def authenticate_chain(authenticators: Sequence[Authenticator], headers: Mapping[str, str]) -> Principal:
@@ -38,4 +45,6 @@ async def authenticate_chain(authenticators: Sequence[Authenticator], headers: M
         principal = await authenticator.authenticate(headers)
         if principal is not None:
             return principal
-    raise ApiError.unauthorized("No credential was presented.")
+    # One challenge for each scheme that would do (RFC 9110 section 11.6.1).
+    schemes = dict.fromkeys(each.scheme if isinstance(each, NamesScheme) else "Bearer" for each in authenticators)
+    raise ApiError.unauthorized("No credential was presented.", challenge=", ".join(schemes) or "Bearer")

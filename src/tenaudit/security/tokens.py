@@ -74,6 +74,8 @@ class JwtAuthenticator:
         'u-1'
     """
 
+    scheme = "Bearer"
+
     def __init__(
         self,
         keys: Mapping[str, tuple[str, Any]] | KeySource,

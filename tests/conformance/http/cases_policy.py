@@ -7,7 +7,9 @@ from tests.conformance.http.cases_errors import NOT_FOUND
 from tests.conformance.http.shop import API_KEY, TENANT
 
 MISSING = "A required capability is missing."
-NO_CREDENTIAL = envelope(401, "unauthorized", "No credential was presented.", headers={"www-authenticate": "Bearer"})
+NO_CREDENTIAL = envelope(
+    401, "unauthorized", "No credential was presented.", headers={"www-authenticate": "Bearer, ApiKey"}
+)
 BAD_KEY = envelope(401, "unauthorized", "The API key is not valid.", headers={"www-authenticate": "ApiKey"})
 KEY_CONTEXT = who(actor=["ta_0123456789ab", "api_key"], method="api_key", roles=["Inventory"])
 

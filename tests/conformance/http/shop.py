@@ -8,6 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from prometheus_client import CollectorRegistry
 
 from tenaudit import ApiError, Gate
@@ -17,6 +19,7 @@ from tenaudit.security import (
     ApiKeyRecord,
     ContextVerifier,
     InMemoryApiKeyStore,
+    JwtAuthenticator,
     SecuritySettings,
     SignatureKey,
     current_context,
@@ -31,6 +34,10 @@ JSON = "application/json"
 TENANT = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
 SIGNING_KEY = SignatureKey.hmac_sha256("k1", b"an example secret of 32 bytes!!!")
 API_KEY = "ta_0123456789ab_" + "S" * 43
+# The keys of an issuer of tokens: one that it shares with the shop, and one of which the shop knows the public half.
+TOKEN_SECRET = b"an example secret of 32 bytes..."
+TOKEN_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+TOKEN_VERIFIER = TOKEN_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 BODY_LIMIT = 1024
 
 CAPABILITIES = (
@@ -97,7 +104,11 @@ def gate_of(variant: str) -> Gate:
         case "signed":
             options["security"] = SecuritySettings(trust="signed", verifier=ContextVerifier([SIGNING_KEY]))
         case "edge":
-            options["authenticators"] = [ApiKeyAuthenticator(InMemoryApiKeyStore([_record()]))]
+            keys = {"shared": ("HS256", TOKEN_SECRET), "issuer": ("EdDSA", TOKEN_VERIFIER)}
+            options["authenticators"] = [
+                JwtAuthenticator(keys, issuer="idp", audience="shop"),
+                ApiKeyAuthenticator(InMemoryApiKeyStore([_record()])),
+            ]
         case "mesh":
             pass
         case _:

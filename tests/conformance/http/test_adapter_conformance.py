@@ -12,6 +12,7 @@ from tests.conformance.http import (
     cases_methods,
     cases_negotiation,
     cases_policy,
+    cases_tokens,
     cases_trace,
     cases_trust,
 )
@@ -31,6 +32,7 @@ CASES: list[Case] = [
         cases_methods,
         cases_negotiation,
         cases_policy,
+        cases_tokens,
         cases_trust,
     )
     for case in module.CASES

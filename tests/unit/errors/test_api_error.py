@@ -55,6 +55,7 @@ def test_code_and_message_can_be_ones_own(make):
 def test_the_challenge_and_the_methods_are_headers():
     assert ApiError.unauthorized(challenge="ApiKey").headers == (("WWW-Authenticate", "ApiKey"),)
     assert ApiError.method_not_allowed(["POST", "GET"]).headers == (("Allow", "GET, POST"),)
+    assert ApiError.method_not_allowed("GET").headers == (("Allow", "GET"),)
 
 
 def test_missing_role_is_a_constructor_on_the_class_and_a_name_on_an_error():
@@ -196,3 +197,9 @@ def test_a_catalogue_makes_errors_of_its_codes():
 def test_a_catalogue_refuses_codes_out_of_form_and_contradictions(code, status):
     with pytest.raises(ConfigurationError, match="error code"):
         ErrorCatalogue().declare(code, status, "x")
+
+
+@pytest.mark.parametrize("status", ["404", None, 404.0, 99, 600])
+def test_a_status_is_a_number_of_an_error(status):
+    with pytest.raises(ValueError, match="status must be a number, 400 to 599"):
+        ApiError(status, "not_found", "x")

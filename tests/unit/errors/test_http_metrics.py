@@ -177,3 +177,9 @@ def test_workers_of_a_multiprocess_server_agree_on_the_labels(tmp_path):
         f"http_error_code_saturation - {100 * known / 40}",
         "",
     }
+
+
+def test_a_folder_of_workers_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "none"))
+    with pytest.raises(ConfigurationError, match=r"PROMETHEUS_MULTIPROC_DIR is '.*none', which is no folder"):
+        made()

@@ -188,3 +188,14 @@ def test_in_multiprocess_mode_no_exemplar_is_made(tmp_path, monkeypatch):
     gate.reply(ApiError.not_found(), TRACE)
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
     assert exemplars(gate) == {}
+
+
+@pytest.mark.parametrize("accept", ["", OPEN, "application/json"])
+def test_a_file_of_a_worker_that_cannot_be_read_is_a_503(tmp_path, monkeypatch, caplog, accept):
+    gate = made()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_1.db").write_bytes(b"\x40" + bytes(7) + b"\x7f" * 56)  # 64 bytes in use, a key of far more
+    with pytest.raises(ApiError) as caught:
+        metrics_reply(gate, accept)
+    assert (caught.value.status, caught.value.code) == (503, "unavailable")
+    assert [record.action for record in caplog.records] == ["metrics_failed"]

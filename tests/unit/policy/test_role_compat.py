@@ -350,3 +350,8 @@ def test_it_works_on_the_machines_clock(caplog):
     made = RoleCompat(["Support"], "gdpr_manage", matrix=MATRIX, registry=CollectorRegistry())
     assert made.allows(context("Support"))
     assert [record.action for record in caplog.records] == ["role_compat_differs"]
+
+
+def test_a_capability_that_the_matrix_does_not_have_is_refused():
+    with pytest.raises(ConfigurationError, match="the matrix has no capability 'payment_proces'"):
+        compat(capability="payment_proces")

@@ -13,6 +13,7 @@ from tenaudit.security import (
     Actor,
     ApiKeyAuthenticator,
     InMemoryApiKeyStore,
+    JwtAuthenticator,
     Principal,
     authenticate_chain,
     new_api_key,
@@ -156,4 +157,13 @@ def test_a_chain_without_a_credential_is_401_with_a_challenge(chain):
     with pytest.raises(ApiError) as caught:
         asyncio.run(authenticate_chain(chain, {}))
     assert caught.value.status == 401
-    assert "WWW-Authenticate" in dict(caught.value.headers)
+    assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer"
+
+
+def test_the_challenge_names_each_scheme_that_would_do_once():
+    secret = "an example secret of at least 32 bytes"
+    tokens = JwtAuthenticator({"k1": ("HS256", secret)}, issuer="idp", audience="api")
+    chain = [tokens, ApiKeyAuthenticator(InMemoryApiKeyStore([])), _Fixed(None)]
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(authenticate_chain(chain, {}))
+    assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer, ApiKey"
