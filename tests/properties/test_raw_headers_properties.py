@@ -35,8 +35,37 @@ def test_both_readings_agree(headers: list[tuple[bytes, bytes]], with_tenant: bo
     if with_tenant:
         headers = [*headers, (b"x-tenant-id", TENANT)]
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    raw = outcome(lambda: extract_raw(headers, settings=SETTINGS, client_ip="192.0.2.1"))
-    assert raw == outcome(lambda: extract_context(pairs, settings=SETTINGS, client_ip="192.0.2.1"))
+    said = outcome(lambda: extract_context(pairs, settings=SETTINGS, client_ip="192.0.2.1"))
+    # The second time an identity is known, and only the trace is read.
+    for _ in range(2):
+        assert outcome(lambda: extract_raw(headers, settings=SETTINGS, client_ip="192.0.2.1")) == said
+
+
+@pytest.mark.parametrize(
+    ("traced", "told"),
+    [
+        ({"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}, ("1" * 32, "2" * 16, True, "")),
+        ({"traceparent": " 00-" + "1" * 32 + "-" + "2" * 16 + "-00\t"}, ("1" * 32, "2" * 16, False, "")),
+        (
+            {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "tracestate": "a=1"},
+            ("1" * 32, "2" * 16, True, "a=1"),
+        ),
+        ({"traceparent": "bad", "x-trace-id": "3" * 32}, ("3" * 32, None, False, "")),
+        ({"x-trace-id": "3" * 32}, ("3" * 32, None, False, "")),
+        ({"tracestate": "a=1"}, ("0" * 32, None, False, "")),
+        ({}, ("0" * 32, None, False, "")),
+    ],
+)
+def test_a_known_caller_comes_in_a_trace_of_its_own(traced: dict[str, str], told: tuple[Any, ...]) -> None:
+    settings = SecuritySettings(random_bytes=bytes)
+    known = [(b"x-tenant-id", TENANT), (b"x-user-id", b"u-1"), (b"x-roles", b"Cashier"), (b"user-agent", b"curl")]
+    extract_raw([*known, (b"x-trace-id", b"9" * 32)], settings=settings)
+    pairs = [(name.encode(), value.encode()) for name, value in traced.items()]
+    context = extract_raw([*known, *pairs], settings=settings, client_ip="192.0.2.1")
+    trace = context.trace
+    assert (trace.trace_id, trace.parent_id, trace.sampled, trace.tracestate) == told
+    assert (str(context.tenant_id), context.actor.id, context.roles) == (TENANT.decode(), "u-1", {"Cashier"})
+    assert (context.client_ip, context.user_agent) == ("192.0.2.1", "curl")
 
 
 def test_an_example_of_each() -> None:

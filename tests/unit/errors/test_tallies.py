@@ -107,16 +107,14 @@ wait = durations(registry, "wait_seconds", "Waiting.", ("page",), buckets=(0.001
 for _ in range(3):
     hit()
     wait(0.5, "0af7651916cd43dd8448eb211c80319c")
-for name in ("hits_total", "wait_seconds_sum"):
-    print(registry.get_sample_value(name, {"page": "a"}))
 """
 
 
 def test_in_multiprocess_mode_every_hit_is_in_the_shared_files_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", _WORKER], timeout=30, check=True, capture_output=True, text=True)
-        assert done.stdout == "3.0\n1.5\n"
+        # Nobody collects from a worker: what it counted must be in its file by itself.
+        subprocess.run([sys.executable, "-c", _WORKER], timeout=30, check=True)
     merge = (
         "from prometheus_client import CollectorRegistry, generate_latest, multiprocess as m; r = CollectorRegistry()"
     )

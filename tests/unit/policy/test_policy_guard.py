@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 
@@ -20,6 +21,7 @@ from tenaudit.policy import (
     ensure_capability,
 )
 from tenaudit.policy.guard import BOUND_GUARD, acting_guard
+from tenaudit.security import Actor
 from tenaudit.testing.clock import ManualClock
 from tests.unit.policy.policy_parts import TRACE, ScriptedEngine, context
 
@@ -49,9 +51,37 @@ def test_an_allowed_check_returns_the_decision_and_is_counted():
 
 def test_a_denied_check_is_a_403_and_counted_twice_over():
     guard, value = guarded()
-    assert denied(guard, context("Support"), "payment_process").missing_role == "payment_access"
-    assert value("capability_checks_total", capability="payment_process", outcome="deny") == 1
-    assert value("capability_denials_total", capability="payment_process") == 1
+    for times in (1, 2, 3):
+        assert denied(guard, context("Support"), "payment_process").missing_role == "payment_access"
+        assert value("capability_checks_total", capability="payment_process", outcome="deny") == times
+        assert value("capability_denials_total", capability="payment_process") == times
+
+
+def test_an_answer_that_is_remembered_is_the_same_answer():
+    guard, _ = guarded()
+    first, *others = [guard.check(context("Cashier"), "payment_process") for _ in range(3)]
+    assert first == MatrixEngine(PolicyMatrix.default()).decide(context("Cashier"), "payment_process")
+    assert all(other is first for other in others)
+    errors = [denied(guard, context("Support"), "payment_process") for _ in range(3)]
+    assert len({id(error) for error in errors}) == 3
+    assert {error.message for error in errors} == {"A required capability is missing."}
+
+
+def test_another_engine_in_its_place_is_asked():
+    guard, _ = guarded()
+    assert guard.check(context("Cashier"), "payment_process").allowed
+    guard.engine = MatrixEngine(PolicyMatrix.from_mapping({"Cashier": ["audit_view"]}))
+    denied(guard, context("Cashier"), "payment_process")
+    guard.check(context("Cashier"), "audit_view")
+
+
+def test_who_must_be_known_is_asked_for_each_time():
+    guard, _ = guarded(MatrixEngine(PolicyMatrix.default(), require_actor=True))
+    named = context("Cashier")
+    nobody = dataclasses.replace(named, actor=Actor(None, "anonymous"))
+    for _ in range(2):
+        assert guard.check(named, "payment_process").allowed
+        denied(guard, nobody, "payment_process")
 
 
 @pytest.mark.parametrize(
