@@ -355,3 +355,14 @@ def test_it_works_on_the_machines_clock(caplog):
 def test_a_capability_that_the_matrix_does_not_have_is_refused():
     with pytest.raises(ConfigurationError, match="the matrix has no capability 'payment_proces'"):
         compat(capability="payment_proces")
+
+
+@pytest.mark.parametrize("roles", [None, 7])
+def test_roles_that_are_no_list_are_refused(roles):
+    with pytest.raises(ConfigurationError, match="roles must be a list of role names, not"):
+        compat(roles=roles)
+
+
+def test_the_matrix_that_is_given_is_the_one_that_is_asked():
+    made, _ = compat(["A"], "x", matrix=PolicyMatrix.from_mapping({"A": ["x"], "B": ["x"]}))
+    assert [(each.role, each.by_roles, each.by_capability) for each in made.differences()] == [("B", False, True)]
