@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 
@@ -366,3 +367,10 @@ def test_roles_that_are_no_list_are_refused(roles):
 def test_the_matrix_that_is_given_is_the_one_that_is_asked():
     made, _ = compat(["A"], "x", matrix=PolicyMatrix.from_mapping({"A": ["x"], "B": ["x"]}))
     assert [(each.role, each.by_roles, each.by_capability) for each in made.differences()] == [("B", False, True)]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError])
+def test_what_ends_a_task_goes_through(stop):
+    made, _ = compat(engine=ScriptedEngine(stop()))
+    with pytest.raises(stop):
+        made.allows(context("Cashier"))
