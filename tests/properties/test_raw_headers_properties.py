@@ -68,6 +68,35 @@ def test_a_known_caller_comes_in_a_trace_of_its_own(traced: dict[str, str], told
     assert (context.client_ip, context.user_agent) == ("192.0.2.1", "curl")
 
 
+@pytest.mark.parametrize("changed", ["x-tenant-id", "x-roles", "x-user-id", "x-actor-type", "x-auth-method"])
+@pytest.mark.parametrize("more", ["x-session-id", "user-agent"])
+def test_who_differs_in_one_header_is_not_taken_for_the_other(changed: str, more: str) -> None:
+    settings = SecuritySettings(random_bytes=bytes)
+    one = {"x-tenant-id": TENANT.decode(), "x-roles": "Cashier", "x-user-id": "u-1", "x-actor-type": "service"}
+    one |= {"x-auth-method": "jwt", "x-session-id": "s-1", "user-agent": "curl"}
+    others = {"x-tenant-id": "11111111-2222-4333-8444-555555555555", "x-roles": "Admin", "x-user-id": "u-2"}
+    others |= {"x-actor-type": "user", "x-auth-method": "api_key", "x-session-id": "s-2", "user-agent": "wget"}
+    callers = [one, *({**one, name: others[name]} for name in (changed, more))]
+    for caller in [*callers, *callers]:
+        pairs = list(caller.items())
+        read = extract_raw([(name.encode(), value.encode()) for name, value in pairs], settings=settings)
+        assert read == extract_context(pairs, settings=SecuritySettings(random_bytes=bytes))
+
+
+def test_a_twin_of_a_known_caller_is_refused() -> None:
+    settings = SecuritySettings(random_bytes=bytes)
+    known = [(b"x-tenant-id", TENANT), (b"x-roles", b"Cashier")]
+    for _ in range(2):
+        assert extract_raw(known, settings=settings).roles == {"Cashier"}
+        with pytest.raises(ApiError, match="underscores"):
+            extract_raw([*known, (b"x_roles", b"Admin")], settings=settings)
+
+
+def test_headers_may_come_from_anything_that_can_be_read_once() -> None:
+    pairs = [(b"x-tenant-id", TENANT), (b"x-roles", b"Cashier")]
+    assert extract_raw(iter(pairs), settings=SETTINGS) == extract_raw(tuple(pairs), settings=SETTINGS)
+
+
 def test_an_example_of_each() -> None:
     parent = b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"
     states = [(b"tracestate", b"a=1"), (b"tracestate", b"b=2")]

@@ -13,6 +13,8 @@ from prometheus_client import Histogram
 from prometheus_client.core import Exemplar, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
+from tenaudit._kernel.fork import restart_in_child
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -29,10 +31,14 @@ class _Series:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
-        self._lock = threading.Lock()
+        self.unlock()
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
         self._last: list[tuple[str, float, float] | None] = [None] * len(self._counts)
+
+    def unlock(self) -> None:
+        """Make the lock anew: a forked child may have got one that nobody in it holds."""
+        self._lock = threading.Lock()
 
     def observe(self, seconds: float, trace_id: str | None = None) -> None:
         """Count one observation; *trace_id* makes it the exemplar of its bucket."""
@@ -79,13 +85,18 @@ class Durations:
         buckets: Sequence[float],
         shared: bool = False,
     ) -> None:
-        self._name, self._doc, self._labels = name, doc, labels
+        self._name, self._doc, self.labelnames = name, doc, tuple(labels)
         self._buckets = tuple(buckets)
         self._bounds = tuple(map(floatToGoString, (*buckets, inf)))
         self._files = Histogram(name, doc, labels, registry=None, buckets=buckets) if shared else None
-        self._lock = threading.Lock()
         self._series: dict[tuple[str, ...], _Series] = {}
         registry.register(self)
+        restart_in_child(self)
+
+    def after_fork(self) -> None:
+        """Make the locks anew; called in a forked child."""
+        for series in self._series.values():
+            series.unlock()
 
     def of(self, *values: str) -> Callable[[float, str | None], None]:
         """Return what takes seconds, and the id of a trace worth following, for the series of these label values."""
@@ -96,11 +107,7 @@ class Durations:
                 child.observe(seconds)
 
             return observe
-        with self._lock:
-            series = self._series.get(values)
-            if series is None:
-                series = self._series[values] = _Series(self._buckets)
-        return series.observe
+        return self._series.setdefault(values, _Series(self._buckets)).observe
 
     def describe(self) -> Iterable[Metric]:
         """Return the family without samples, which prometheus-client asks for to see names that are taken."""
@@ -110,10 +117,8 @@ class Durations:
         """Return the family with every observation so far."""
         if self._files is not None:
             return self._files.collect()
-        with self._lock:
-            all_series = list(self._series.items())
         family = self._family()
-        for values, series in all_series:
+        for values, series in list(self._series.items()):
             counts, total, exemplars = series.read()
             family.add_metric(
                 values,
@@ -126,4 +131,4 @@ class Durations:
         return [family]
 
     def _family(self) -> HistogramMetricFamily:
-        return HistogramMetricFamily(self._name, self._doc, labels=self._labels)
+        return HistogramMetricFamily(self._name, self._doc, labels=self.labelnames)

@@ -36,7 +36,8 @@ def is_multiprocess() -> bool:
 
 def _check_folder() -> None:
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if folder is not None and not Path(folder).is_dir():
+    # An empty name is no folder to prometheus-client; to pathlib it is the current one.
+    if folder is not None and not (folder and Path(folder).is_dir()):
         raise ConfigurationError(f"PROMETHEUS_MULTIPROC_DIR is {folder!r}, which is no folder: make it first")
 
 

@@ -1,16 +1,16 @@
-"""Metrics of the path that every request takes: exact, at a tenth of what prometheus-client asks for each.
+"""Counters of the path that every request takes: exact, without a lock, at a tenth of prometheus-client's price.
 
 `Counter.inc` checks its arguments and takes a lock, half a microsecond each time, and a request counts four times.
-Here a hit is one step of an `itertools.count`, which CPython takes whole, and reaches the counter when it is collected.
+Here a hit is one step of an `itertools.count`, which CPython takes whole.
 """
 
 from __future__ import annotations
 
-import threading
 from itertools import count
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
+from prometheus_client.core import CounterMetricFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 __all__ = ["Tallies"]
-
-
-class _Tally:
-    """Hits of one series that its counter does not know of yet."""
-
-    __slots__ = ("_child", "_steps", "_taken", "hit")
-
-    def __init__(self, child: Counter) -> None:
-        self._child = child
-        self._steps = count()
-        self.hit: Callable[[], object] = self._steps.__next__
-        self._taken = 0
-
-    def settle(self) -> None:
-        """Hand the hits over; one caller at a time."""
-        steps = next(self._steps)
-        new, self._taken = steps - self._taken, steps + 1  # looking is a step too
-        if new:
-            self._child.inc(new)
 
 
 class Tallies:
@@ -63,29 +44,31 @@ class Tallies:
     def __init__(
         self, name: str, doc: str, labels: Sequence[str], registry: CollectorRegistry, *, shared: bool = False
     ) -> None:
-        self._counter = Counter(name, doc, labels, registry=None)
-        self._shared = shared
-        self._settling = threading.Lock()
-        self._tallies: dict[tuple[str, ...], _Tally] = {}
+        self._name, self._doc, self.labelnames = name, doc, tuple(labels)
+        self._files = Counter(name, doc, labels, registry=None) if shared else None
+        # No lock anywhere: a fork while one is held would leave a child that waits for ever.
+        self._steps: dict[tuple[str, ...], count[int]] = {}
         registry.register(self)
 
     def of(self, *values: str) -> Callable[[], object]:
         """Return what counts one in the series of these label values each time it is called."""
-        if self._shared:
-            return self._counter.labels(*values).inc
-        with self._settling:
-            tally = self._tallies.get(values)
-            if tally is None:
-                tally = self._tallies[values] = _Tally(self._counter.labels(*values))
-        return tally.hit
+        if self._files is not None:
+            return self._files.labels(*values).inc
+        return self._steps.setdefault(values, count()).__next__
 
     def describe(self) -> Iterable[Metric]:
         """Return the family without samples, which prometheus-client asks for to see names that are taken."""
-        return self._counter.describe()
+        return [self._family()]
 
     def collect(self) -> Iterable[Metric]:
         """Return the family with every hit so far."""
-        with self._settling:
-            for tally in self._tallies.values():
-                tally.settle()
-        return self._counter.collect()
+        if self._files is not None:
+            return self._files.collect()
+        family = self._family()
+        for values, steps in list(self._steps.items()):
+            # `count(3)`: the one look at it that takes no step.
+            family.add_metric(values, float(repr(steps)[6:-1]))
+        return [family]
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(self._name, self._doc, labels=self.labelnames)

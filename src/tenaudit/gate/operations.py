@@ -41,11 +41,17 @@ def metrics_reply(gate: Gate, accept: str = "") -> Reply:
     named = [kind for kind in (_OPEN_METRICS, _JSON) if ranges.names(kind)]
     kind = ranges.best(*named, _TEXT) or _TEXT
     try:
-        return _metrics(_registry(gate), kind)
+        try:
+            return _metrics(_registry(gate), kind)
+        except Exception:
+            # Once more, where a worker that is being started may just have made its file.
+            if not is_multiprocess():
+                raise
+            return _metrics(_registry(gate), kind)
     except Exception as error:
         # A collector may raise anything, and a worker that died while it wrote leaves a file that nobody can read.
         _log.exception("metrics cannot be collected", extra={"action": "metrics_failed", "service": gate.service})
-        raise ApiError.unavailable("The metrics cannot be collected; the log says why.") from error
+        raise ApiError.unavailable("The metrics cannot be collected; the log says why.", retry_after=1) from error
 
 
 def _metrics(registry: CollectorRegistry, kind: str) -> Reply:

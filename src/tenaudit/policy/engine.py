@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from tenaudit.policy.matrix import PolicyMatrix
     from tenaudit.security.context import SecurityContext
 
-__all__ = ["STOPS", "ChangingEngine", "MatrixEngine", "PolicyEngine", "pinned"]
+__all__ = ["STOPS", "ChangingEngine", "MatrixEngine", "PolicyEngine", "pinned", "plain"]
 
 _MAX_REMEMBERED = 4096
+# Reasons that the roles and the capability alone make; names that no matrix knows are unbounded.
+_SETTLED = frozenset({"granted", "no_role_grants"})
 # What ends a task or the process. Whatever else an engine raises is its failure, also what is no `Exception`: a panic
 # of an engine in Rust comes as a plain BaseException.
 STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
@@ -49,6 +51,11 @@ class ChangingEngine(ABC):
     @abstractmethod
     def pinned(self) -> PolicyEngine:
         """Return an engine that keeps the rules of this moment."""
+
+
+def plain(capability: object) -> str:
+    """Return *capability* as a plain string: the value of an enumeration of strings, whatever its `str` says."""
+    return str.__str__(capability) if isinstance(capability, str) else str(capability)
 
 
 def pinned(engine: PolicyEngine) -> PolicyEngine:
@@ -93,7 +100,7 @@ class MatrixEngine:
     def decide(self, ctx: SecurityContext, capability: str, resource: Any = None) -> Decision:  # noqa: ARG002 - a matrix knows no resources
         """Return whether a role of *ctx* grants *capability*; the resource plays no part in a matrix."""
         if self._require_actor and ctx.actor.id is None:
-            return Decision(False, str(capability), "anonymous_actor", frozenset(), self.matrix.roles_for(capability))
+            return Decision(False, plain(capability), "anonymous_actor", frozenset(), self.matrix.roles_for(capability))
         key = (ctx.roles, capability)
         decision = self._remembered.get(key)
         return decision if decision is not None else self._decide(key)
@@ -103,11 +110,11 @@ class MatrixEngine:
         mask = self._masks.get(capability)
         if mask is None:
             # Not remembered: names that no matrix knows are unbounded.
-            return Decision(False, str(capability), "unknown_capability")
+            return Decision(False, plain(capability), "unknown_capability")
         held = sum(self._bits.get(role, 0) for role in roles) & mask
         decision = Decision(
             held != 0,
-            str(capability),
+            plain(capability),
             "granted" if held else "no_role_grants",
             frozenset(role for role, bit in self._bits.items() if bit & held),
             self.matrix.roles_for(capability),
@@ -118,7 +125,7 @@ class MatrixEngine:
 
     def is_settled(self, decision: Decision) -> bool:
         """Tell whether whoever holds the same roles gets the same *decision*, each time."""
-        return not self._require_actor and decision.reason != "unknown_capability"
+        return not self._require_actor and decision.reason in _SETTLED
 
     def denial_name(self, capability: str) -> str:
         """Return the name of *capability* that a denied client may see."""

@@ -14,7 +14,7 @@ from tenaudit.errors import ApiError, LabelGuard
 from tenaudit.errors.instruments import counter, histogram, tallies
 from tenaudit.policy.decision import Decision
 from tenaudit.policy.denials import DenialBudget
-from tenaudit.policy.engine import STOPS, MatrixEngine, PolicyEngine, pinned
+from tenaudit.policy.engine import STOPS, MatrixEngine, PolicyEngine, pinned, plain
 from tenaudit.policy.matrix import PolicyMatrix
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class PolicyGuard:
         if engine is None and self._until_sample > 0:
             try:
                 answer = self._answers.get((ctx.roles, capability))
-            except TypeError:  # one of them has no hash; the engine that is asked below says what becomes of it
+            except Exception:  # noqa: BLE001 - one of them has no hash; the engine is asked, and its failure denies
                 answer = None
             if answer is not None:
                 asked, decision, checked, denial = answer
@@ -138,17 +138,19 @@ class PolicyGuard:
             raise
         except BaseException:  # noqa: BLE001 - an engine that errs denies, whatever it raised
             _failed("policy engine failed", "policy_engine_failed", ctx)
-            decision, granted = Decision(False, str(capability), "engine_error"), False
+            decision, granted = Decision(False, plain(capability), "engine_error"), False
         if granted:
-            label, denial = self._labels.label(str(capability)), None
+            label, denial = self._labels.label(plain(capability)), None
         else:
             decision = _reportable(decision, capability)
             label = self._labels.label(decision.capability)
             error = self._error(engine, ctx, decision)
             denial = _Denial(self._denials.of(label), error.args, error.__dict__)
         checked = self._checks.of(label, "deny" if denial else "allow")
-        if type(engine) is MatrixEngine and engine.is_settled(decision) and len(self._answers) < _ANSWERS_KEPT:
+        if type(engine) is MatrixEngine and engine.is_settled(decision):
             # By its type, not its name: an engine that only calls itself "matrix" is asked each time.
+            if len(self._answers) >= _ANSWERS_KEPT:
+                self._answers.clear()
             self._answers[ctx.roles, capability] = _Answer(engine, decision, checked, denial)
         checked()
         if denial is None:
@@ -211,7 +213,7 @@ def _reportable(decision: Decision, capability: str) -> Decision:
     """Return *decision* when it is a plain denial; another that allows nothing is an error of the engine."""
     if decision.allowed is False and isinstance(decision.capability, str):
         return decision
-    return Decision(False, str(capability), "engine_error")
+    return Decision(False, plain(capability), "engine_error")
 
 
 def _failed(message: str, action: str, ctx: SecurityContext) -> None:

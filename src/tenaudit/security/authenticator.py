@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tenaudit.errors import ApiError
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from tenaudit.security.principal import Principal
 
 __all__ = ["Authenticator", "NamesScheme", "authenticate_chain"]
+
+# RFC 9110 section 5.6.2, of which a scheme is one.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}\Z")
 
 
 class Authenticator(Protocol):
@@ -46,5 +50,10 @@ async def authenticate_chain(authenticators: Sequence[Authenticator], headers: M
         if principal is not None:
             return principal
     # One challenge for each scheme that would do (RFC 9110 section 11.6.1).
-    schemes = dict.fromkeys(each.scheme if isinstance(each, NamesScheme) else "Bearer" for each in authenticators)
+    schemes = dict.fromkeys(map(_scheme, authenticators))
     raise ApiError.unauthorized("No credential was presented.", challenge=", ".join(schemes) or "Bearer")
+
+
+def _scheme(authenticator: Authenticator) -> str:
+    scheme: object = authenticator.scheme if isinstance(authenticator, NamesScheme) else None
+    return scheme if isinstance(scheme, str) and _TOKEN.match(scheme) else "Bearer"

@@ -20,7 +20,7 @@ from tenaudit.security.extract import (
 from tenaudit.security.trace import parse_traceparent, read_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from tenaudit.security.context import SecurityContext, TraceContext
     from tenaudit.security.settings import SecuritySettings
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["extract_raw"]
 
 _NAMES = {name.encode(): name for name in HEADERS_READ}
+# Keeps the keys of bytes from being compared with those of text, which have the same hash.
+_RAW = object()
 _IDENTIFYING = tuple(name.encode() for name in IDENTIFYING)
 
 
 def extract_raw(
-    headers: Sequence[tuple[bytes, bytes]], *, settings: SecuritySettings, client_ip: str | None = None
+    headers: Iterable[tuple[bytes, bytes]], *, settings: SecuritySettings, client_ip: str | None = None
 ) -> SecurityContext:
     """Read the identity that header bytes state, where contexts are not signed.
 
@@ -47,11 +49,13 @@ def extract_raw(
         ApiError: 400, as `extract_context`.
     """
     # In two calls of C: whether any name came twice, and whether any could be the twin of one of ours.
+    if type(headers) is not list:
+        headers = list(headers)
     found = dict(headers)
     if len(found) != len(headers) or b"_" in b"".join(found):
         return context_of(_gathered(headers), settings, client_ip)
     # The bytes are what the memory goes by: to a caller that comes again nothing but its trace is decoded.
-    key = (*map(found.get, _IDENTIFYING),)
+    key = (_RAW, *map(found.get, _IDENTIFYING))
     identity = settings.memo.get(key)
     if identity is None:
         return context_of(_gathered(headers), settings, client_ip, key)
@@ -72,7 +76,7 @@ def _text(found: dict[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1").strip(" \t")
 
 
-def _gathered(headers: Sequence[tuple[bytes, bytes]]) -> Found:
+def _gathered(headers: Iterable[tuple[bytes, bytes]]) -> Found:
     found: Found = {}
     for raw_name, raw_value in headers:
         name = _NAMES.get(raw_name)

@@ -183,3 +183,9 @@ def test_a_folder_of_workers_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"PROMETHEUS_MULTIPROC_DIR is '.*none', which is no folder"):
         made()
+
+
+def test_an_empty_name_is_no_folder_of_workers(monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    with pytest.raises(ConfigurationError, match="PROMETHEUS_MULTIPROC_DIR is ''"):
+        made()

@@ -52,6 +52,15 @@ def test_durations_say_what_a_histogram_says(observed):
     assert samples(ours) == samples(theirs)
 
 
+def test_a_wait_that_no_bucket_names_is_in_the_last():
+    registry = CollectorRegistry()
+    observe = durations(registry, "wait_seconds", "Waiting.", ("page",), buckets=BOUNDS).of("a")
+    observe(float("inf"), None)
+    observe(-1.0, None)
+    assert registry.get_sample_value("wait_seconds_bucket", {"page": "a", "le": "0.001"}) == 1
+    assert registry.get_sample_value("wait_seconds_bucket", {"page": "a", "le": "+Inf"}) == 2
+
+
 def test_a_series_that_was_never_hit_is_shown_as_zero():
     registry = CollectorRegistry()
     tallies(registry, "hits_total", "Hits.", ("page",)).of("a")
@@ -91,7 +100,7 @@ def test_a_name_is_taken_once():
     registry = CollectorRegistry()
     family = tallies(registry, "hits_total", "Hits.", ("page",))
     assert tallies(registry, "hits_total", "Hits.", ("page",)) is family
-    assert family.of("a") is family.of("a")
+    assert family.of("a") == family.of("a")
     durations(registry, "wait_seconds", "Waiting.", ("page",), buckets=BOUNDS)
     for name in ("hits", "wait_seconds"):
         with pytest.raises(ValueError, match="Duplicated timeseries"):
@@ -125,6 +134,48 @@ def test_in_multiprocess_mode_every_hit_is_in_the_shared_files_at_once(tmp_path,
     assert 'hits_total{page="a"} 6.0' in text
     assert 'wait_seconds_bucket{le="1.0",page="a"} 6.0' in text
     assert 'wait_seconds_sum{page="a"} 3.0' in text
+
+
+_FORKING = """
+import os, signal, threading
+from prometheus_client import CollectorRegistry
+from tenaudit.errors.instruments import durations, tallies
+registry = CollectorRegistry()
+hits = tallies(registry, "hits_total", "Hits.", ("page",))
+waits = durations(registry, "wait_seconds", "Waiting.", ("page",), buckets=(1.0,))
+done = threading.Event()
+
+def work(what):
+    while not done.is_set():
+        what()
+
+def use():
+    for page in "abc":
+        hits.of(page)()
+        waits.of(page)(0.5, None)
+    hits.collect(), waits.collect()  # the registry has a lock of its own, which is not ours to mend
+
+threads = [threading.Thread(target=work, args=(use,)) for _ in range(3)]
+for thread in threads:
+    thread.start()
+ended = []
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        use()
+        os._exit(0)
+    ended.append(os.waitpid(child, 0)[1])
+done.set()
+for thread in threads:
+    thread.join()
+print(ended == [0] * 40)
+"""
+
+
+def test_a_child_of_a_busy_process_counts_and_collects():
+    done = subprocess.run([sys.executable, "-c", _FORKING], timeout=120, check=True, capture_output=True, text=True)
+    assert done.stdout == "True\n"
 
 
 def test_the_text_is_what_prometheus_reads():

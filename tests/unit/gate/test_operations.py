@@ -199,3 +199,27 @@ def test_a_file_of_a_worker_that_cannot_be_read_is_a_503(tmp_path, monkeypatch, 
         metrics_reply(gate, accept)
     assert (caught.value.status, caught.value.code) == (503, "unavailable")
     assert [record.action for record in caplog.records] == ["metrics_failed"]
+
+
+def test_a_folder_that_went_away_is_a_503(tmp_path, monkeypatch):
+    gate = made()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "gone"))
+    with pytest.raises(ApiError) as caught:
+        metrics_reply(gate)
+    assert (caught.value.status, caught.value.retry_after) == (503, 1)
+
+
+def test_a_collector_that_fails_is_a_503(caplog):
+    class Broken:
+        def describe(self):
+            return []
+
+        def collect(self):
+            raise RuntimeError("secret")
+
+    gate = made()
+    gate.registry.register(Broken())
+    with pytest.raises(ApiError) as caught:
+        metrics_reply(gate)
+    assert (caught.value.status, "secret" in caught.value.message) == (503, False)
+    assert [record.action for record in caplog.records] == ["metrics_failed"]

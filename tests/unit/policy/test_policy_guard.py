@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import enum
+import gc
 import logging
 import threading
+import weakref
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -73,6 +76,81 @@ def test_another_engine_in_its_place_is_asked():
     guard.engine = MatrixEngine(PolicyMatrix.from_mapping({"Cashier": ["audit_view"]}))
     denied(guard, context("Cashier"), "payment_process")
     guard.check(context("Cashier"), "audit_view")
+
+
+def test_a_failure_is_not_remembered():
+    class FailsOnce(frozenset):
+        failed = False
+
+        def __iter__(self):
+            if not FailsOnce.failed:
+                FailsOnce.failed = True
+                raise MemoryError
+            return super().__iter__()
+
+    guard, value = guarded()
+    guard.check(context("Admin"), "audit_view")
+    ctx = dataclasses.replace(context(), roles=FailsOnce({"Admin"}))
+    denied(guard, ctx, "payment_process")
+    for _ in range(3):
+        assert guard.check(ctx, "payment_process").granted_by == {"Admin"}
+    assert value("capability_checks_total", capability="payment_process", outcome="allow") == 3
+
+
+class _NoHash(str):
+    __slots__ = ()
+
+    def __hash__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize("capability", [["payment_process"], {"a": 1}, _NoHash("payment_process")])
+@pytest.mark.parametrize("roles", [frozenset({"Cashier"}), {"Cashier"}, ["Cashier"]])
+def test_what_has_no_hash_is_denied_each_time(capability, roles):
+    guard, _ = guarded()
+    guard.check(context("Admin"), "audit_view")
+    for _ in range(3):
+        denied(guard, dataclasses.replace(context(), roles=roles), capability)
+
+
+def test_an_enumeration_of_strings_is_its_value():
+    class Own(str, enum.Enum):  # noqa: UP042 - whose `str` is not its value
+        PAY = "payment_process"
+
+    guard, value = guarded()
+    assert denied(guard, context("Support"), Own.PAY).missing_role == "payment_access"
+    assert denied(guard, context("Support"), "payment_process").missing_role == "payment_access"
+    assert guard.check(context("Cashier"), Own.PAY).capability == "payment_process"
+    assert value("capability_checks_total", capability="payment_process", outcome="deny") == 2
+
+
+def test_more_role_sets_than_are_kept_leave_memory_again():
+    guard, _ = guarded()
+    alive = weakref.WeakSet()
+    for n in range(10_000):
+        roles = frozenset({"Cashier", f"role-{n}"})
+        alive.add(roles)
+        assert guard.check(dataclasses.replace(context(), roles=roles), "payment_process").allowed
+    assert len(alive) <= 2 * 4096 + 1
+    kept = next(iter(alive))
+    del roles
+    assert guard.check(dataclasses.replace(context(), roles=kept), "payment_process").allowed
+
+
+def test_names_that_no_matrix_knows_are_not_kept():
+    guard, _ = guarded()
+
+    class Name(str):
+        __slots__ = ("__weakref__",)
+
+    alive = weakref.WeakSet()
+    for n in range(200):
+        name = Name(f"unknown-{n}")
+        alive.add(name)
+        denied(guard, context("Admin"), name)
+    del name
+    gc.collect()
+    assert len(alive) == 0
 
 
 def test_who_must_be_known_is_asked_for_each_time():

@@ -167,3 +167,12 @@ def test_the_challenge_names_each_scheme_that_would_do_once():
     with pytest.raises(ApiError) as caught:
         asyncio.run(authenticate_chain(chain, {}))
     assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer, ApiKey"
+
+
+@pytest.mark.parametrize("scheme", [None, 7, "", "two words", "Own\r\nX: y", "x" * 65])
+def test_a_scheme_that_fits_no_challenge_is_left_out(scheme):
+    own = _Fixed(None)
+    own.scheme = scheme
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(authenticate_chain([own], {}))
+    assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer"
