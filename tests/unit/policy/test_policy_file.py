@@ -389,3 +389,20 @@ def test_a_file_that_is_written_while_it_is_read_is_refused(tmp_path):
         stop.set()
         writer.join(30)
     assert scene.engine.reload().outcome == "unchanged"
+
+
+@pytest.mark.parametrize("spoil", [_pipe, _device])
+def test_what_is_no_file_is_called_so(scene, spoil):
+    spoil(scene.path)
+    result = scene.engine.reload()
+    assert (result.outcome, result.error) == ("failed", f"{scene.path}: is no regular file")
+
+
+def test_a_look_in_one_thread_keeps_no_other_from_reading(scene):
+    scene.look()
+    scene.path.write_text(NEW)
+    results = []
+    thread = threading.Thread(target=lambda: results.append(scene.engine.reload()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert [result.outcome for result in results] == ["loaded"]
