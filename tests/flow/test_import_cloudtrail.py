@@ -65,6 +65,7 @@ def test_two_imports_store_everything_once(cli):
         "conflicts": 0,
         "expired": 0,
         "refused": {},
+        "passed": {},
         "problems": [],
         "problems_omitted": 0,
         "skipped": 2,
@@ -215,9 +216,9 @@ def test_bad_input_is_one_line_and_makes_no_store(cli, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     for argv, says in (
-        (("import", "--format", "nope", DATA), "known are cloudtrail"),
+        (("import", "--format", "nope", DATA), "known are cloudevents, cloudtrail"),
         (("import", "--format", "cloudtrail", tmp_path / "none"), "does not exist"),
-        (("import", "--format", "cloudtrail", empty), "no .json or .gz file"),
+        (("import", "--format", "cloudtrail", empty), "no .json, .jsonl, .ndjson or .gz file"),
         (("import", "--format", "cloudtrail", "--tenant", "x", DATA), "not a valid UUID"),
     ):
         code, line = cli(*argv)

@@ -10,8 +10,9 @@ import click
 
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.audit.importers import FORMATS, BrokenFile, ImportReport, Loader
-from tenaudit.cli.import_files import FoundFiles, find_files, read_text
+from tenaudit.audit.importers import FORMATS, BrokenFile, ImportProblem, ImportReport, LineImporter, Loader, is_lines
+from tenaudit.cli.import_files import FoundFiles, find_files
+from tenaudit.cli.import_text import LogFile, open_log
 from tenaudit.cli.output import json_option, write_json, write_line
 from tenaudit.cli.progress import ImportProgress, import_progress
 from tenaudit.cli.store_url import open_store, store_option
@@ -36,24 +37,33 @@ _NAMED = 20
     "format_name",
     required=True,
     metavar=f"[{'|'.join(sorted(FORMATS))}]",
-    help='cloudtrail: files as AWS CloudTrail delivers them, {"Records": [...]}.',
+    help="; ".join(f"{name}: {importer.about}" for name, importer in sorted(FORMATS.items())) + ".",
 )
 @store_option
-@click.option("--tenant", type=click.UUID, help="Whose events they are; by default a UUIDv5 of each record's account.")
+@click.option(
+    "--tenant",
+    type=click.UUID,
+    help="Whose events they are; by default what each record says: a UUIDv5 of its account or organization, or the "
+    "tenant it names. kubernetes needs it; ndjson takes the records of this tenant only.",
+)
 @json_option
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool, paths: tuple[Path, ...]) -> int:  # noqa: FBT001 - click's call
     """Load existing audit logs into a store.
 
-    PATH is a file, plain or gzip, or a folder, of which all .json and .gz files are read. Importing the same
-    files again stores nothing twice, so an interrupted import goes on when it is run again. A broken file or
-    record is refused by name, and the rest goes on. The store is made when it is not there.
+    PATH is a file, plain or gzip, or a folder, of which all .json, .jsonl, .ndjson and .gz files are read.
+    Importing the same files again stores nothing twice, so an interrupted import goes on when it is run again. A
+    broken file or record is refused by name, and the rest goes on. The store is made when it is not there.
     """
     if format_name not in FORMATS:
         raise ConfigurationError(f"there is no format {format_name}; known are {', '.join(sorted(FORMATS))}")
+    if tenant is None and FORMATS[format_name].needs_tenant:
+        raise ConfigurationError(f"no record of {format_name} says whose it is; give --tenant")
     found = find_files(paths)
     if not found.files and not found.broken:
-        raise ConfigurationError("there is no .json or .gz file in the paths; name files or their folder")
+        raise ConfigurationError(
+            "there is no .json, .jsonl, .ndjson or .gz file in the paths; name files or their folder"
+        )
     clock = SystemClock()
     started = clock.monotonic()
     report = asyncio.run(_load(found, format_name, store_url, tenant, clock))
@@ -80,13 +90,20 @@ async def _load_all(
         loader.refuse(str(path), BrokenFile("unreadable", why))
     for path in found.files:
         try:
-            text = read_text(path)
+            with open_log(path) as log:
+                await _load_log(loader, isinstance(FORMATS[name], LineImporter), str(path), log)
         except BrokenFile as refusal:
             loader.refuse(str(path), refusal)
-        else:
-            await loader.load(str(path), text)
         done += 1
     return await loader.finish()
+
+
+async def _load_log(loader: Loader, may_be_lines: bool, path: str, log: LogFile) -> None:  # noqa: FBT001 - one of two ways to read
+    head = log.head()
+    if may_be_lines and head is not None and is_lines(head):
+        await loader.load_lines(path, log.pieces())
+    else:
+        await loader.load(path, log.text())
 
 
 def _print(report: ImportReport, skipped: int, seconds: float) -> None:
@@ -95,13 +112,20 @@ def _print(report: ImportReport, skipped: int, seconds: float) -> None:
     write_line(f"stored      {report.stored}")
     write_line(f"duplicates  {report.duplicates}")
     write_line(f"conflicts   {report.conflicts}")
+    if report.passed:
+        write_line(f"passed      {sum(report.passed.values())}")
     write_line(f"refused     {sum(report.refused.values())}")
     for reason, count in report.refused.items():
         write_line(f"  {reason}  {count}")
     for problem in report.problems[:_NAMED]:
-        where = "" if problem.record is None else f" record {problem.record}"
-        write_line(f"{problem.path}{where}: {problem.reason}: {problem.detail}")
+        write_line(f"{_place(problem)}: {problem.reason}: {problem.detail}")
     hidden = sum(report.refused.values()) - len(report.problems[:_NAMED])
     if hidden > 0:
         write_line(f"and {hidden} more; --json names up to 100")
     write_line(f"seconds     {seconds}")
+
+
+def _place(problem: ImportProblem) -> str:
+    if problem.line is not None:
+        return f"{problem.path}:{problem.line}"
+    return problem.path if problem.record is None else f"{problem.path} record {problem.record}"

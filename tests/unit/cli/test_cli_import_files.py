@@ -9,10 +9,21 @@ import pytest
 
 from tenaudit import ConfigurationError
 from tenaudit.audit.importers import BrokenFile
-from tenaudit.cli.import_files import find_files, read_text
+from tenaudit.cli.import_files import find_files
+from tenaudit.cli.import_text import open_log
 
 SAID = '{"Records": []}'
 LIMIT = 1000
+
+
+def read_text(path, max_bytes=LIMIT):
+    with open_log(path, max_bytes=max_bytes) as log:
+        return log.text()
+
+
+def pieces_of(path, piece_bytes, max_bytes=LIMIT):
+    with open_log(path, piece_bytes=piece_bytes, max_bytes=max_bytes) as log:
+        return log.head(), list(log.pieces())
 
 
 def names(found, root):
@@ -75,6 +86,7 @@ def test_the_first_bytes_tell_gzip(tmp_path, content):
     path = tmp_path / "log"
     path.write_bytes(content)
     assert read_text(path) == SAID
+    assert pieces_of(path, 100) == (None, [SAID])
 
 
 @pytest.mark.parametrize(
@@ -107,3 +119,51 @@ def test_a_file_that_has_gone_is_unreadable(tmp_path):
     with pytest.raises(BrokenFile) as caught:
         read_text(tmp_path / "gone")
     assert caught.value.reason == "unreadable"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("piece", "head", "pieces"),
+    [
+        (4, None, ["a\n", "bcdefg\n\n", "hé"]),
+        (9, "a\n", ["a\nbcdefg\n", "\nhé"]),
+        (13, "a\nbcdefg\n\n", ["a\nbcdefg\n\n", "hé"]),
+        (17, None, ["a\nbcdefg\n\nhé"]),
+    ],
+)
+def test_a_file_of_lines_comes_in_pieces_of_whole_lines(tmp_path, packed, piece, head, pieces):
+    data = b"\xef\xbb\xbf" + "a\nbcdefg\n\nhé".encode()
+    path = tmp_path / "log"
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert pieces_of(path, piece) == (head, pieces)
+
+
+def test_a_first_line_longer_than_a_piece_is_no_head(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("x" * 50 + "\ny\n")
+    assert pieces_of(path, 10) == (None, ["x" * 50 + "\ny\n"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a\n" + b"x" * (LIMIT + 1), "file_too_large"),
+        (b"a\n" * 20 + b"\xff\n", "not_utf8"),
+        (gzip.compress(b"a\n" * 20)[:-8], "broken_gzip"),
+    ],
+)
+def test_what_came_before_the_fault_is_read(tmp_path, content, reason):
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    with open_log(path, piece_bytes=2, max_bytes=LIMIT) as log:
+        pieces = log.pieces()
+        assert next(pieces) == "a\n"
+        with pytest.raises(BrokenFile) as caught:
+            list(pieces)
+    assert caught.value.reason == reason
+
+
+def test_a_line_of_exactly_the_limit_is_read(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"a\n" + b"x" * (LIMIT - 1) + b"\nb")
+    assert "".join(pieces_of(path, 2)[1]) == "a\n" + "x" * (LIMIT - 1) + "\nb"

@@ -22,23 +22,25 @@ field          from
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from pydantic import ValidationError
-
 from tenaudit._kernel.ids import uuid7_from_source
-from tenaudit.audit.event import ACTION_PATTERN, AuditEvent, Outcome, Severity
+from tenaudit.audit.event import ACTION_PATTERN
 from tenaudit.audit.importers.cloudtrail_identity import actor_of
 from tenaudit.audit.importers.cloudtrail_resource import resource_of
-from tenaudit.audit.importers.importer import Refused
+from tenaudit.audit.importers.fields import event_of, object_of, required_text
+from tenaudit.audit.importers.importer import Found, Refused
 from tenaudit.audit.importers.json_records import records_under
+from tenaudit.audit.importers.moment import unix_ms
 from tenaudit.audit.importers.names import snake_case
 from tenaudit.audit.importers.storable import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tenaudit.audit.event import AuditEvent, Outcome, Severity
 
 __all__ = ["ACCOUNT_NAMESPACE", "CloudTrailImporter", "tenant_of_account"]
 
@@ -50,10 +52,8 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[
 _DOMAIN = re.compile(r"\.(?:amazonaws\.com(?:\.cn)?|aws\.internal|api\.aws)\Z")
 # Every service has its own word for a missing permission; these parts are what they share.
 _DENIALS = ("AccessDenied", "Unauthorized", "NotAuthorized", "AuthorizationError", "Forbidden", "AuthFailure")
-_MAX_TEXT = 256
 _MAX_ACTION = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def tenant_of_account(account_id: str) -> UUID:
@@ -81,13 +81,16 @@ class CloudTrailImporter:
 
     name = "cloudtrail"
 
-    def records(self, text: str) -> Iterator[Any]:
+    about = 'files as AWS CloudTrail delivers them, {"Records": [...]}'
+    needs_tenant = False
+
+    def records(self, text: str) -> Iterator[Found]:
         """Yield the records of a log file.
 
         Raises:
             BrokenFile: it is no JSON object with an array `Records`.
         """
-        return records_under(text, "Records")
+        return map(Found, records_under(text, "Records"))
 
     def event(self, record: Any, tenant_id: UUID | None = None) -> AuditEvent:
         """Return the event of a record.
@@ -100,44 +103,29 @@ class CloudTrailImporter:
             Refused: `not_an_object`, `missing_field`, `invalid_time`, `invalid_action`, `missing_account`,
                 `invalid_event`, or a reason of `storable`.
         """
-        if not isinstance(record, dict):
-            raise Refused("not_an_object", "a record is a JSON object")
-        payload, tags = storable(record)
-        moment = _moment(_required(payload, "eventTime"))
-        service = snake_case(_DOMAIN.sub("", _required(payload, "eventSource")))
+        payload, tags = storable(object_of(record))
+        moment = _moment(required_text(payload, "eventTime"))
+        service = snake_case(_DOMAIN.sub("", required_text(payload, "eventSource")))
         listed = payload.get("userIdentity")
         identity: Mapping[str, Any] = listed if isinstance(listed, dict) else {}
         actor = actor_of(identity)
         resource = resource_of(payload, service)
         outcome, severity = _result(payload)
-        try:
-            return AuditEvent(
-                event_id=uuid7_from_source(
-                    (moment - _EPOCH) // _MILLISECOND, f"cloudtrail:{_required(payload, 'eventID')}"
-                ),
-                tenant_id=tenant_id or _tenant(payload, identity),
-                occurred_at=moment,
-                actor_id=actor.id,
-                actor_type=actor.type,
-                action=_action(service, _required(payload, "eventName")),
-                resource_type=resource.type,
-                resource_id=resource.id,
-                outcome=outcome,
-                severity=severity,
-                service=service,
-                payload=payload,
-                redactions=tags,
-            )
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            raise Refused("invalid_event", f"{first['loc'][0]}: {first['msg']}") from None
-
-
-def _required(record: Mapping[str, Any], field: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
-        raise Refused("missing_field", f"{field} is no text of 1 to {_MAX_TEXT} characters")
-    return value
+        return event_of(
+            event_id=uuid7_from_source(unix_ms(moment), f"cloudtrail:{required_text(payload, 'eventID')}"),
+            tenant_id=tenant_id or _tenant(payload, identity),
+            occurred_at=moment,
+            actor_id=actor.id,
+            actor_type=actor.type,
+            action=_action(service, required_text(payload, "eventName")),
+            resource_type=resource.type,
+            resource_id=resource.id,
+            outcome=outcome,
+            severity=severity,
+            service=service,
+            payload=payload,
+            redactions=tags,
+        )
 
 
 def _moment(text: str) -> datetime:

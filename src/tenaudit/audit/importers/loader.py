@@ -6,19 +6,19 @@ Rules of this file: it is given texts and opens nothing; memory holds one batch 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenaudit._kernel.clock import Clock, SystemClock
-from tenaudit.audit.importers.importer import BrokenFile, Refused
+from tenaudit.audit.importers.importer import BrokenFile, LineImporter, Passed, Refused
 from tenaudit.audit.importers.report import ImportReport, Tally
 from tenaudit.audit.ports import SinkRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from tenaudit.audit.event import AuditEvent
-    from tenaudit.audit.importers.importer import Importer
+    from tenaudit.audit.importers.importer import Found, Importer
     from tenaudit.audit.ports import Store
 
 __all__ = ["Loader"]
@@ -33,6 +33,7 @@ class _Pending(NamedTuple):
     event: AuditEvent
     path: str
     record: int
+    line: int | None
 
 
 def _ignore(_read: int) -> None:
@@ -101,14 +102,33 @@ class Loader:
             self.refuse(path, refusal)
             return
         self._tally.files += 1
-        for index, record in enumerate(records):
-            self._tally.read += 1
-            try:
-                self._pending.append(_Pending(self._event(record), path, index))
-            except Refused as refusal:
-                self._tally.refuse(path, index, refusal)
-            if len(self._pending) >= self._size:
-                await self._write()
+        for index, found in enumerate(records):
+            await self._take(path, index, found)
+
+    async def load_lines(self, path: str, pieces: Iterable[str]) -> None:
+        """Load a file of lines as it comes; what cannot be read any more is refused, and what came before is kept.
+
+        Args:
+            path: what reports call it.
+            pieces: its text in order, each piece of whole lines; memory holds one. It raises `BrokenFile` when the
+                rest cannot be read.
+
+        Raises:
+            TypeError: the format has no lines.
+            StoreError: as `load`.
+        """
+        if not isinstance(self._importer, LineImporter):
+            raise TypeError(f"{self._importer.name} is no format of lines")
+        self._tally.files += 1
+        index, line = 0, 1
+        try:
+            for piece in pieces:
+                for found in self._importer.lines(piece, line):
+                    await self._take(path, index, found)
+                    index += 1
+                line += piece.count("\n")
+        except BrokenFile as refusal:
+            self._tally.refuse(path, None, refusal)
 
     def refuse(self, path: str, refusal: Refused) -> None:
         """Count a file that could not be read."""
@@ -121,8 +141,21 @@ class Loader:
         await self._store.seal()
         return self._tally.report()
 
-    def _event(self, record: Any) -> AuditEvent:
-        event = self._importer.event(record, self._tenant_id)
+    async def _take(self, path: str, index: int, found: Found) -> None:
+        self._tally.read += 1
+        try:
+            self._pending.append(_Pending(self._event(found), path, index, found.line))
+        except Refused as refusal:
+            self._tally.refuse(path, index, refusal, found.line)
+        except Passed as passed:
+            self._tally.passed_over(passed.reason)
+        if len(self._pending) >= self._size:
+            await self._write()
+
+    def _event(self, found: Found) -> AuditEvent:
+        if found.refusal is not None:
+            raise found.refusal
+        event = self._importer.event(found.value, self._tenant_id)
         now = _EPOCH + timedelta(microseconds=self._clock.time_ns() // 1000)
         if event.occurred_at - now > _AHEAD:
             raise Refused("time_ahead", "the record's time is more than a day ahead")
@@ -148,5 +181,6 @@ class Loader:
         staying = {id(item) for item in kept}
         for item in pending:
             if id(item) not in staying:
-                self._tally.refuse(item.path, item.record, Refused(rejected.reason, "the store refuses the event"))
+                refusal = Refused(rejected.reason, "the store refuses the event")
+                self._tally.refuse(item.path, item.record, refusal, item.line)
         return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,21 +28,29 @@ class ImportProblem:
         record: the record's index in it, from 0; None when it is the whole file.
         reason: the stable word it is counted under.
         detail: one sentence for a person.
+        line: the record's line, from 1, in a file of lines.
     """
 
     path: str
     record: int | None
     reason: str
     detail: str
+    line: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"path": self.path, "record": self.record, "reason": self.reason, "detail": self.detail}
+        return {
+            "path": self.path,
+            "record": self.record,
+            "line": self.line,
+            "reason": self.reason,
+            "detail": self.detail,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """The account of an import: `read` is stored, duplicates, conflicts, expired and refused records together.
+    """The account of an import: what was read is what was stored, passed over, refused or not new.
 
     Args:
         files: files that were tried.
@@ -53,6 +61,7 @@ class ImportReport:
         expired: events older than what the tenant has purged.
         refused: files and records that were refused, by reason.
         problems: the first `MAX_PROBLEMS` of those.
+        passed: records that are no events of their own, by reason.
 
     Example:
         >>> ImportReport(1, 2, 1, 1, 0, 0, {}, ()).complete
@@ -67,6 +76,7 @@ class ImportReport:
     expired: int
     refused: Mapping[str, int]
     problems: tuple[ImportProblem, ...]
+    passed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -83,6 +93,7 @@ class ImportReport:
             "conflicts": self.conflicts,
             "expired": self.expired,
             "refused": dict(self.refused),
+            "passed": dict(self.passed),
             "problems": [problem.to_json() for problem in self.problems],
             "problems_omitted": sum(self.refused.values()) - len(self.problems),
         }
@@ -91,11 +102,12 @@ class ImportReport:
 class Tally:
     """Counts while an import runs."""
 
-    __slots__ = ("_problems", "_refused", "conflicts", "duplicates", "expired", "files", "read", "stored")
+    __slots__ = ("_passed", "_problems", "_refused", "conflicts", "duplicates", "expired", "files", "read", "stored")
 
     def __init__(self) -> None:
         self.files = self.read = self.stored = self.duplicates = self.conflicts = self.expired = 0
         self._refused: Counter[str] = Counter()
+        self._passed: Counter[str] = Counter()
         self._problems: list[ImportProblem] = []
 
     def add(self, result: AppendResult) -> None:
@@ -105,14 +117,19 @@ class Tally:
         self.conflicts += result.conflicts
         self.expired += result.expired
 
-    def refuse(self, path: str, record: int | None, refusal: Refused) -> None:
+    def refuse(self, path: str, record: int | None, refusal: Refused, line: int | None = None) -> None:
         """Count a refusal, and name it while there is room."""
         self._refused[refusal.reason] += 1
         if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(ImportProblem(path, record, refusal.reason, refusal.detail))
+            self._problems.append(ImportProblem(path, record, refusal.reason, refusal.detail, line))
+
+    def passed_over(self, reason: str) -> None:
+        """Count a record that is no event of its own."""
+        self._passed[reason] += 1
 
     def report(self) -> ImportReport:
         """Return the counts so far."""
         refused = MappingProxyType(dict(sorted(self._refused.items())))
         counts = (self.files, self.read, self.stored, self.duplicates, self.conflicts, self.expired)
-        return ImportReport(*counts, refused, tuple(self._problems))
+        passed = MappingProxyType(dict(sorted(self._passed.items())))
+        return ImportReport(*counts, refused, tuple(self._problems), passed)
