@@ -10,6 +10,7 @@ from aiohttp import payload, web
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.aiohttp.guard import template_of
 from tenaudit.adapters.aiohttp.wire import EXCHANGE, api_error_of, request_view, response_of, with_headers
+from tenaudit.audit.bound_producer import BOUND_PRODUCER
 from tenaudit.gate import Exchange, framework_error
 from tenaudit.policy.guard import BOUND_GUARD
 from tenaudit.security import extract_trace
@@ -46,6 +47,7 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
             exchange = request[EXCHANGE] = Exchange(gate, identity)
         # Reset at the end, whatever task serves the next request of the connection.
         bound_guard = BOUND_GUARD.set(gate.policy)
+        bound_producer = BOUND_PRODUCER.set(gate.producer)
         bound = BOUND_CONTEXT.set(identity.context)
         try:
             response = await _answered(exchange, guard, request, handler)
@@ -55,6 +57,7 @@ def gate_middleware(gate: Gate, guard: Guard) -> Middleware:
             raise
         finally:
             BOUND_CONTEXT.reset(bound)
+            BOUND_PRODUCER.reset(bound_producer)
             BOUND_GUARD.reset(bound_guard)
             gate.settle(
                 request.method, exchange.template, exchange.status or 499, perf_counter() - started, identity.trace

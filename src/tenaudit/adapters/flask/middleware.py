@@ -12,6 +12,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from tenaudit._kernel.portal import finish
 from tenaudit.adapters.flask.portal import GRACE, PORTAL, answer_of
 from tenaudit.adapters.flask.wire import EXCHANGE, replace_headers, request_view
+from tenaudit.audit.bound_producer import BOUND_PRODUCER
 from tenaudit.errors import ApiError
 from tenaudit.gate import Exchange
 from tenaudit.policy.guard import BOUND_GUARD
@@ -65,6 +66,7 @@ class GateMiddleware:
         gate = self._gate
         exchange = environ[EXCHANGE] = Exchange(gate, self._identify(environ))
         BOUND_GUARD.set(gate.policy)
+        BOUND_PRODUCER.set(gate.producer)
         # Also when nobody asks: the thread may have a context of its own.
         BOUND_CONTEXT.set(exchange.identity.context)
 

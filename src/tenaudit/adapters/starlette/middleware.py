@@ -16,6 +16,7 @@ from tenaudit.adapters.starlette.wire import (
     request_view,
     send_reply,
 )
+from tenaudit.audit.bound_producer import BOUND_PRODUCER
 from tenaudit.errors import ApiError
 from tenaudit.gate import Exchange
 from tenaudit.policy.guard import BOUND_GUARD
@@ -83,6 +84,7 @@ class GateMiddleware:
 
         send_on = _sending(exchange, scope, send)
         guard = BOUND_GUARD.set(gate.policy)
+        producer = BOUND_PRODUCER.set(gate.producer)
         # Also when nobody asks: a server may start a request in the context of the one before it.
         bound = BOUND_CONTEXT.set(identity.context)
         try:
@@ -93,6 +95,7 @@ class GateMiddleware:
             await send_reply(answer_of(exchange, error, scope), send_on)
         finally:
             BOUND_CONTEXT.reset(bound)
+            BOUND_PRODUCER.reset(producer)
             BOUND_GUARD.reset(guard)
             # No status: the client went away before there was one, which servers log as 499.
             seconds = perf_counter() - started
@@ -118,6 +121,7 @@ class GateMiddleware:
             await send(message)
 
         guard = BOUND_GUARD.set(self._gate.policy)
+        producer = BOUND_PRODUCER.set(self._gate.producer)
         bound = BOUND_CONTEXT.set(exchange.identity.context)
         try:
             await self._app(scope, receive, send_on)
@@ -128,6 +132,7 @@ class GateMiddleware:
             await self._deny(exchange, error, scope, send)
         finally:
             BOUND_CONTEXT.reset(bound)
+            BOUND_PRODUCER.reset(producer)
             BOUND_GUARD.reset(guard)
             if exchange.holds_slots and exchange.admission is not None:
                 await self._gate.release(exchange.admission)
