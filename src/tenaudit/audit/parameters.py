@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
-__all__ = ["PARAMETERS", "query_from_parameters"]
+__all__ = [
+    "EXPORT_PARAMETERS",
+    "FILTERS",
+    "PARAMETERS",
+    "TAIL_PARAMETERS",
+    "query_from_parameters",
+    "query_of",
+    "read_parameters",
+]
 
 _ACTION = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*(?:\.\*)?\Z")
 _TRACE = re.compile(r"[0-9a-f]{32}\Z")
@@ -100,8 +108,50 @@ PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
 )
 
 
+def _format(value: str) -> str:
+    if value not in ("ndjson", "csv"):
+        raise ValueError("must be ndjson or csv")
+    return value
+
+
+FILTERS: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
+    {name: known for name, known in PARAMETERS.items() if name not in ("limit", "cursor", "order", "include_redacted")}
+)
+"""The parameters that choose events, which every list of them takes."""
+
+EXPORT_PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
+    {
+        **FILTERS,
+        "order": PARAMETERS["order"],
+        "include_redacted": PARAMETERS["include_redacted"],
+        "format": ("format", _format),
+    }
+)
+"""Those of `GET /audit/export`."""
+
+TAIL_PARAMETERS: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
+    {**FILTERS, "include_redacted": PARAMETERS["include_redacted"]}
+)
+"""Those of `GET /audit/tail`."""
+
+
 def query_from_parameters(tenant_id: UUID, parameters: Iterable[tuple[str, str]]) -> AuditQuery:
     """Read the query string of a search; the tenant comes from the caller's context, never from here.
+
+    Raises:
+        ApiError: 400 `invalid_parameter` with every wrong field.
+    """
+    return query_of(tenant_id, read_parameters(parameters, PARAMETERS))
+
+
+def read_parameters(
+    parameters: Iterable[tuple[str, str]], table: Mapping[str, tuple[str, Callable[[str], Any]]]
+) -> dict[str, Any]:
+    """Return the values of a query string by the fields that *table* names for its parameters.
+
+    Args:
+        parameters: names and values as they came, decoded.
+        table: for each parameter its field, and what makes a value of its text or raises `ValueError`.
 
     Raises:
         ApiError: 400 `invalid_parameter` with every wrong field.
@@ -109,7 +159,7 @@ def query_from_parameters(tenant_id: UUID, parameters: Iterable[tuple[str, str]]
     values: dict[str, Any] = {}
     wrong: list[dict[str, str]] = []
     for name, text in parameters:
-        known = PARAMETERS.get(name)
+        known = table.get(name)
         if known is None:
             # What is no text, such as a lone surrogate, could not stand in the answer.
             shown = name[:64].encode("utf-8", "replace").decode()
@@ -121,9 +171,22 @@ def query_from_parameters(tenant_id: UUID, parameters: Iterable[tuple[str, str]]
                 values[known[0]] = known[1](text)
             except ValueError as error:
                 wrong.append({"field": name, "message": str(error)})
-    if not wrong:
-        try:
-            return AuditQuery(tenant_id, **values)
-        except InvalidQuery as error:
-            wrong.append({"field": error.field, "message": error.message})
-    raise ApiError.bad_request("A query parameter is not valid.", code="invalid_parameter", errors=wrong[:32])
+    if wrong:
+        raise _invalid(wrong)
+    return values
+
+
+def query_of(tenant_id: UUID, values: Mapping[str, Any]) -> AuditQuery:
+    """Return the query of values by field.
+
+    Raises:
+        ApiError: 400 `invalid_parameter` with the field that no query can have.
+    """
+    try:
+        return AuditQuery(tenant_id, **values)
+    except InvalidQuery as error:
+        raise _invalid([{"field": error.field, "message": error.message}]) from None
+
+
+def _invalid(wrong: list[dict[str, str]]) -> ApiError:
+    return ApiError.bad_request("A query parameter is not valid.", code="invalid_parameter", errors=wrong[:32])

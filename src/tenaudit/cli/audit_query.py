@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
 from tenaudit.audit import InvalidCursor, Page, event_view, query_from_parameters
 from tenaudit.audit.event import wire_time
+from tenaudit.audit.parameters import PARAMETERS
+from tenaudit.cli.audit_filters import filter_options, given, usage_error
 from tenaudit.cli.output import json_option, write_json, write_table
 from tenaudit.cli.store_url import open_store, store_option
 from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tenaudit.audit import AuditEvent, Store
 
@@ -25,30 +27,6 @@ __all__ = ["query"]
 # An empty store has nobody to ask for; the filters are checked all the same.
 _NO_TENANT = UUID(int=0)
 _HEADINGS = ("time", "actor", "action", "resource", "outcome", "severity", "event")
-# The values stay text here: one parser reads them, for this command and for HTTP alike.
-_FILTERS = {
-    "actor": "Id of the actor.",
-    "action": "Name of the action, or a prefix such as 'iam.*'.",
-    "resource_type": "Type of the resource.",
-    "resource_id": "Id of the resource.",
-    "severity": "info, warn, error or security.",
-    "min_severity": "This severity or a graver one.",
-    "outcome": "success, denied or failure.",
-    "trace_id": "Trace id, 32 hex digits.",
-    "service": "Name of the service.",
-    "from": "Earliest time, such as 2026-11-24T06:00:00Z.",
-    "to": "Time before which the events are.",
-    "q": "Text that the payload holds.",
-    "limit": "Most events to return, 1 to 500; 50 by default.",
-    "cursor": "Where to go on: next_cursor or prev_cursor of an earlier answer.",
-    "order": "desc (newest first, the default) or asc.",
-}
-
-
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, text in reversed(_FILTERS.items()):
-        command = click.option(f"--{name.replace('_', '-')}", name, metavar="TEXT", help=text)(command)
-    return command
 
 
 @click.command(
@@ -57,7 +35,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @store_option
 @click.option("--tenant", type=click.UUID, help="Whose events; by default those of every tenant in the store.")
-@_filters
+@filter_options(PARAMETERS)
 @json_option
 @click.pass_context
 def query(ctx: click.Context, /, store_url: str, tenant: UUID | None, as_json: bool, **filters: str | None) -> int:  # noqa: FBT001 - click's call
@@ -67,12 +45,10 @@ def query(ctx: click.Context, /, store_url: str, tenant: UUID | None, as_json: b
 
     With --json: {"events": [...], "next_cursor", "prev_cursor"}.
     """
-    parameters = [(name, value) for name, value in filters.items() if value is not None]
     try:
-        page = asyncio.run(_search(store_url, tenant, parameters))
+        page = asyncio.run(_search(store_url, tenant, given(filters)))
     except ApiError as error:
-        wrong = "; ".join(f"--{item['field'].replace('_', '-')} {item['message']}" for item in error.errors)
-        raise click.UsageError(wrong or error.message, ctx) from None
+        raise usage_error(error, ctx) from None
     except InvalidCursor:
         raise click.UsageError("--cursor was altered, or is of another tenant, filter or order", ctx) from None
     if as_json:

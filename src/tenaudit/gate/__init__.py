@@ -3,10 +3,13 @@
 from tenaudit.gate.audit_api import AuditApi
 from tenaudit.gate.declaration import Declaration, authenticated, class_methods, declared, public, require
 from tenaudit.gate.declarations import Declarations
+from tenaudit.gate.described import gate_codes, identity_schemes
 from tenaudit.gate.exchange import Exchange, allow_value, framework_error
 from tenaudit.gate.gate import Gate
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, request_target
+from tenaudit.gate.open_tails import TailSettings
 from tenaudit.gate.operations import health_reply, metrics_reply
+from tenaudit.gate.stream import StreamedReply
 
 __all__ = [
     "Admission",
@@ -18,12 +21,16 @@ __all__ = [
     "Identity",
     "RequestView",
     "RouteRule",
+    "StreamedReply",
+    "TailSettings",
     "allow_value",
     "authenticated",
     "class_methods",
     "declared",
     "framework_error",
+    "gate_codes",
     "health_reply",
+    "identity_schemes",
     "metrics_reply",
     "public",
     "request_target",

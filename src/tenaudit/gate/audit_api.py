@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tenaudit.audit import InvalidCursor, StoreError, event_view, query_from_parameters
+from tenaudit._kernel.clock import Clock, SystemClock
+from tenaudit.audit import query_from_parameters
 from tenaudit.errors import ApiError, Reply
+from tenaudit.gate.audit_cursors import AuditCursors
+from tenaudit.gate.audit_export import export_reply
+from tenaudit.gate.audit_openapi import audit_document
+from tenaudit.gate.audit_reader import AuditReader, filters_of
+from tenaudit.gate.audit_stats import count_events
+from tenaudit.gate.audit_tail import AuditTail
+from tenaudit.gate.open_tails import TailSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from tenaudit.audit import AuditQuery, Redactor, Store
+    from tenaudit.audit import Redactor, Store
     from tenaudit.gate.gate import Gate
+    from tenaudit.gate.stream import StreamedReply
     from tenaudit.security import SecurityContext
 
 __all__ = ["AuditApi"]
 
-_log = logging.getLogger("tenaudit.gate")
-_T = TypeVar("_T")
-_UNREDACTED = "audit_view_unredacted"
+_READ = "audit.read_unredacted"
 
 
 class AuditApi:
@@ -36,19 +42,43 @@ class AuditApi:
         store: where events are.
         redactor: what is hidden from readers; None hides nothing.
         deadline: seconds that the store may take.
+        cursor_keys: secrets of at least 16 bytes that cursors are signed with, the same in every worker: the first
+            signs, all verify, so a new one is put first and the old one taken out when its cursors have expired.
+            A random key of this process stands in for none.
+        cursor_lifetime: seconds that a cursor is good for.
+        tail: bounds of `GET /audit/tail`.
+        clock: tells when a cursor expires and a tail ends.
+        wait: sleeps for some seconds, between two looks of a tail at the store.
+
+    Raises:
+        ConfigurationError: a cursor key is too short, or the lifetime is out of range.
 
     Example:
         >>> from prometheus_client import CollectorRegistry
         >>> from tenaudit.backends.sqlite import SqliteStore
         >>> from tenaudit.gate import Gate
-        >>> api = AuditApi(Gate("audit", registry=CollectorRegistry()), SqliteStore.open("audit.db"))
+        >>> gate = Gate("audit", registry=CollectorRegistry())
+        >>> api = AuditApi(gate, SqliteStore.open("audit.db"), cursor_keys=[b"a secret of the whole service"])
     """
 
-    def __init__(self, gate: Gate, store: Store, *, redactor: Redactor | None = None, deadline: float = 5.0) -> None:
-        self._gate = gate
-        self._store = store
-        self._redactor = redactor
+    def __init__(
+        self,
+        gate: Gate,
+        store: Store,
+        *,
+        redactor: Redactor | None = None,
+        deadline: float = 5.0,
+        cursor_keys: Sequence[bytes] = (),
+        cursor_lifetime: float = 86_400.0,
+        tail: TailSettings | None = None,
+        clock: Clock | None = None,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.deadline = deadline
+        self._document: Reply | None = None
+        self._reader = AuditReader(gate, store, redactor, deadline)
+        self._cursors = AuditCursors(cursor_keys, lifetime=cursor_lifetime, clock=clock)
+        self._tail = AuditTail(self._reader, self._cursors, tail or TailSettings(), clock or SystemClock(), wait)
 
     async def list_events(self, context: SecurityContext, parameters: Iterable[tuple[str, str]]) -> Reply:
         """Answer `GET /audit/events`.
@@ -56,16 +86,23 @@ class AuditApi:
         Raises:
             ApiError: 400 `invalid_parameter` or `invalid_cursor`, 503 `unavailable`.
         """
+        reader, cursors = self._reader, self._cursors
         query = query_from_parameters(context.tenant_id, parameters)
-        page = await self._ask(self._store.search(query))
-        may_unredact = self._may_unredact(context)
+        page = await reader.ask(reader.store.search(cursors.opened(query)))
+        may_unredact = reader.may_unredact(context)
         views = [
-            event_view(event, self._redactor, may_unredact=may_unredact, show_tags=query.include_redacted)
-            for event in page.events
+            reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted) for event in page.events
         ]
         if may_unredact:
-            self._record_read(context, {"events": len(views), "filters": _filters(query)})
-        return _json({"events": views, "next_cursor": page.next_cursor, "prev_cursor": page.prev_cursor})
+            told = {"events": len(views), "filters": filters_of(query)}
+            reader.record(context, _READ, told, severity="security")
+        return _json(
+            {
+                "events": views,
+                "next_cursor": cursors.page(query, page.next_cursor),
+                "prev_cursor": cursors.page(query, page.prev_cursor),
+            }
+        )
 
     async def one_event(self, context: SecurityContext, event_id: str) -> Reply:
         """Answer `GET /audit/events/{id}`.
@@ -77,46 +114,52 @@ class AuditApi:
             wanted = UUID(event_id)
         except ValueError:
             raise ApiError.not_found("No such event.") from None
-        event = await self._ask(self._store.get(context.tenant_id, wanted))
+        reader = self._reader
+        event = await reader.ask(reader.store.get(context.tenant_id, wanted))
         if event is None:
             raise ApiError.not_found("No such event.")
-        may_unredact = self._may_unredact(context)
+        may_unredact = reader.may_unredact(context)
         if may_unredact:
-            self._record_read(context, {"events": 1, "event_id": str(wanted)})
-        return _json(event_view(event, self._redactor, may_unredact=may_unredact, show_tags=True))
+            reader.record(context, _READ, {"events": 1, "event_id": str(wanted)}, severity="security")
+        return _json(reader.view(event, may_unredact=may_unredact, show_tags=True))
 
-    def _may_unredact(self, context: SecurityContext) -> bool:
-        try:
-            # An answer that is merely truthy allows nothing.
-            return self._gate.policy.engine.decide(context, _UNREDACTED).allowed is True
-        except Exception:  # noqa: BLE001 - an engine that errs denies: the reader gets the masked view
-            extra = {"action": "policy_engine_failed", "trace_id": context.trace.trace_id}
-            _log.exception("policy engine failed", extra=extra)
-            return False
+    async def export(self, context: SecurityContext, parameters: Iterable[tuple[str, str]]) -> StreamedReply:
+        """Answer `GET /audit/export`: every event that fits, as NDJSON or CSV, never all of them in memory.
 
-    def _record_read(self, context: SecurityContext, payload: dict[str, Any]) -> None:
-        if self._gate.producer is not None:
-            self._gate.producer.emit("audit.read_unredacted", severity="security", payload=payload, context=context)
+        Raises:
+            ApiError: 400 `invalid_parameter`, 503 `unavailable`.
+        """
+        return await export_reply(self._reader, context, parameters)
 
-    async def _ask(self, answer: Awaitable[_T]) -> _T:
-        try:
-            return await asyncio.wait_for(answer, self.deadline)
-        except InvalidCursor as error:
-            raise ApiError.bad_request(
-                str(error), code="invalid_cursor", errors=[{"field": "cursor", "message": "is not of this query"}]
-            ) from None
-        except (StoreError, TimeoutError) as error:
-            raise ApiError.unavailable("The audit store does not answer.", retry_after=5) from error
+    async def tail(
+        self, context: SecurityContext, parameters: Iterable[tuple[str, str]], last_event_id: str | None = None
+    ) -> StreamedReply:
+        """Answer `GET /audit/tail`: events as they arrive, as server-sent events.
 
+        Args:
+            context: of the caller.
+            parameters: which events.
+            last_event_id: the request's `Last-Event-ID`, behind which the answer begins; without it, from now on.
 
-def _filters(query: AuditQuery) -> list[str]:
-    """Name the filters that were used; their values may be personal and stay out of the trail."""
-    return [
-        name for name in query.__dataclass_fields__ if name not in _NOT_FILTERS and getattr(query, name) is not None
-    ]
+        Raises:
+            ApiError: 400 `invalid_parameter` or `invalid_cursor`, 404 `not_found` for a store that cannot be followed,
+                503 `unavailable`, also when enough clients follow.
+        """
+        return await self._tail.reply(context, parameters, last_event_id)
 
+    async def stats(self, context: SecurityContext, parameters: Iterable[tuple[str, str]]) -> Reply:
+        """Answer `GET /audit/stats`: how many events fit, by action, outcome, severity and day.
 
-_NOT_FILTERS = frozenset({"tenant_id", "limit", "cursor", "order", "include_redacted"})
+        Raises:
+            ApiError: 400 `invalid_parameter`, 404 `not_found` for a store that cannot count, 503 `unavailable`.
+        """
+        return _json((await count_events(self._reader, context, parameters)).to_json())
+
+    def document(self) -> Reply:
+        """Answer `GET /audit/openapi.json`: the OpenAPI document of all of these."""
+        if self._document is None:
+            self._document = _json(audit_document(self._reader.gate))
+        return self._document
 
 
 def _json(body: dict[str, Any]) -> Reply:

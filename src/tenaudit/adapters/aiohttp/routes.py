@@ -6,19 +6,41 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from tenaudit.adapters.aiohttp.stream import streamed_response
 from tenaudit.adapters.aiohttp.wire import response_of
-from tenaudit.gate import AuditApi, Gate, health_reply, metrics_reply, public, require
+from tenaudit.gate import AuditApi, Gate, authenticated, health_reply, metrics_reply, public, require
 from tenaudit.security import current_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tenaudit.audit import Redactor, Store
+    from tenaudit.gate import TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
 
 
-def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) -> list[web.RouteDef]:
-    """Return the routes of the audit trail: `GET /audit/events` and `GET /audit/events/{event_id}`."""
-    api = AuditApi(gate, store, redactor=redactor)
+def audit_routes(
+    gate: Gate,
+    store: Store,
+    *,
+    redactor: Redactor | None = None,
+    cursor_keys: Sequence[bytes] = (),
+    tail: TailSettings | None = None,
+) -> list[web.RouteDef]:
+    """Return the routes of the audit trail.
+
+    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
+    their description, `/audit/openapi.json`.
+
+    Args:
+        gate: whose policy decides and whose producer records the reads.
+        store: where events are.
+        redactor: what is hidden from readers; None hides nothing.
+        cursor_keys: secrets that cursors are signed with, the same in every worker; see `tenaudit.gate.AuditApi`.
+        tail: bounds of `GET /audit/tail`.
+    """
+    api = AuditApi(gate, store, redactor=redactor, cursor_keys=cursor_keys, tail=tail)
 
     @require("audit_view")
     async def list_events(request: web.Request) -> web.Response:
@@ -28,7 +50,31 @@ def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) 
     async def one_event(request: web.Request) -> web.Response:
         return response_of(await api.one_event(current_context(), request.match_info["event_id"]))
 
-    return [web.get("/audit/events", list_events), web.get("/audit/events/{event_id}", one_event)]
+    @require("audit_view")
+    async def export(request: web.Request) -> web.StreamResponse:
+        return await streamed_response(request, await api.export(current_context(), list(request.query.items())))
+
+    @require("audit_view")
+    async def follow(request: web.Request) -> web.StreamResponse:
+        last = request.headers.get("Last-Event-ID")
+        return await streamed_response(request, await api.tail(current_context(), list(request.query.items()), last))
+
+    @require("audit_view")
+    async def stats(request: web.Request) -> web.Response:
+        return response_of(await api.stats(current_context(), list(request.query.items())))
+
+    @authenticated()
+    async def document(_request: web.Request) -> web.Response:
+        return response_of(api.document())
+
+    return [
+        web.get("/audit/events", list_events),
+        web.get("/audit/events/{event_id}", one_event),
+        web.get("/audit/export", export),
+        web.get("/audit/tail", follow),
+        web.get("/audit/stats", stats),
+        web.get("/audit/openapi.json", document),
+    ]
 
 
 def internal_routes(gate: Gate) -> list[web.RouteDef]:

@@ -7,19 +7,41 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from tenaudit.adapters.flask.portal import answer_of
+from tenaudit.adapters.flask.stream import streamed_response
 from tenaudit.adapters.flask.wire import response_of
-from tenaudit.gate import AuditApi, Gate, health_reply, metrics_reply, public, require
+from tenaudit.gate import AuditApi, Gate, authenticated, health_reply, metrics_reply, public, require
 from tenaudit.security import current_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tenaudit.audit import Redactor, Store
+    from tenaudit.gate import TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
 
 
-def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) -> Blueprint:
-    """Return the routes of the audit trail: `GET /audit/events` and `GET /audit/events/{event_id}`."""
-    api = AuditApi(gate, store, redactor=redactor)
+def audit_routes(
+    gate: Gate,
+    store: Store,
+    *,
+    redactor: Redactor | None = None,
+    cursor_keys: Sequence[bytes] = (),
+    tail: TailSettings | None = None,
+) -> Blueprint:
+    """Return the routes of the audit trail.
+
+    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
+    their description, `/audit/openapi.json`.
+
+    Args:
+        gate: whose policy decides and whose producer records the reads.
+        store: where events are.
+        redactor: what is hidden from readers; None hides nothing.
+        cursor_keys: secrets that cursors are signed with, the same in every worker; see `tenaudit.gate.AuditApi`.
+        tail: bounds of `GET /audit/tail`.
+    """
+    api = AuditApi(gate, store, redactor=redactor, cursor_keys=cursor_keys, tail=tail)
     routes = Blueprint("tenaudit_audit", __name__)
 
     @routes.get("/audit/events")
@@ -32,6 +54,30 @@ def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) 
     @require("audit_view")
     def one_event(event_id: str) -> Response:
         return response_of(answer_of(api.one_event(current_context(), event_id), api.deadline))
+
+    @routes.get("/audit/export")
+    @require("audit_view")
+    def export() -> Response:
+        parameters = list(request.args.items(multi=True))
+        return streamed_response(answer_of(api.export(current_context(), parameters), api.deadline))
+
+    @routes.get("/audit/tail")
+    @require("audit_view")
+    def follow() -> Response:
+        parameters = list(request.args.items(multi=True))
+        last = request.headers.get("Last-Event-ID")
+        return streamed_response(answer_of(api.tail(current_context(), parameters, last), api.deadline))
+
+    @routes.get("/audit/stats")
+    @require("audit_view")
+    def stats() -> Response:
+        parameters = list(request.args.items(multi=True))
+        return response_of(answer_of(api.stats(current_context(), parameters), api.deadline))
+
+    @routes.get("/audit/openapi.json")
+    @authenticated()
+    def document() -> Response:
+        return response_of(api.document())
 
     return routes
 

@@ -12,7 +12,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.adapters.starlette.included import each_route
 from tenaudit.adapters.starlette.validation import is_fastapi
 from tenaudit.errors.openapi import CODES
-from tenaudit.gate import Declarations, public
+from tenaudit.gate import Declarations, gate_codes, identity_schemes, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ def document(
         raise ConfigurationError(f"document() needs a FastAPI application, not a {type(app).__name__}")
     if docs_url is not None and openapi_url is None:
         raise ConfigurationError("docs_url needs openapi_url")
-    describe = _Describer(app, gate, rules or {}, _schemes(gate) if security is None else security)
+    describe = _Describer(app, gate, rules or {}, identity_schemes(gate) if security is None else security)
     make = app.openapi
     told: list[Any] = [None, None]
 
@@ -114,16 +114,6 @@ def _serve(app: Any, openapi_url: str | None, docs_url: str | None) -> None:
         app.add_route(docs_url, swagger, include_in_schema=False)
 
 
-def _schemes(gate: Gate) -> dict[str, dict[str, Any]]:
-    if gate.is_edge:
-        return {"bearer": {"type": "http", "scheme": "bearer"}}
-    headers = {"tenant": "X-Tenant-ID", "roles": "X-Roles", "user": "X-User-ID"}
-    if gate.needs_target:
-        # RFC 9421 sections 4.1 and 4.2.
-        headers |= {"signature": "Signature", "signatureInput": "Signature-Input"}
-    return {name: {"type": "apiKey", "in": "header", "name": header} for name, header in headers.items()}
-
-
 class _Describer:
     """Adds to a document what a gate does."""
 
@@ -166,28 +156,13 @@ class _Describer:
         if rule.capability is not None:
             operation["x-tenaudit-capability"] = rule.capability
         responses = operation.setdefault("responses", {})
-        codes = [*self._codes(rule, has_parameters=has_parameters), *_validation(responses)]
+        codes = [*gate_codes(self._gate, rule, has_parameters=has_parameters), *_validation(responses)]
         # What a route says of a status in its own words stays.
         worded = {status for status, response in responses.items() if CODES not in response} - {"422"}
         for response in responses.values():
             codes += response.get(CODES, ())
         ours = self._gate.errors.openapi_responses(*codes)
         responses.update({status: response for status, response in ours.items() if status not in worded})
-
-    def _codes(self, rule: RouteRule, *, has_parameters: bool) -> Iterator[str]:
-        gate = self._gate
-        if not rule.is_public:
-            yield from ("unauthorized",) if gate.is_edge else ("untrusted_context", "unauthorized")
-            yield from ("missing_tenant_id", "invalid_tenant_id", "invalid_user_id", "ambiguous_header")
-            if gate.is_edge:
-                yield "unavailable"
-        if rule.capability is not None:
-            yield "missing_role"
-        if has_parameters:
-            yield "not_found"
-        if gate.is_limited:
-            yield "rate_limited"
-        yield "internal_error"
 
 
 def _validation(responses: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,22 +6,44 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Route
 
+from tenaudit.adapters.starlette.stream import StreamedResponse
 from tenaudit.adapters.starlette.wire import accept_of, response_of
-from tenaudit.gate import AuditApi, Gate, health_reply, metrics_reply, public, require
+from tenaudit.gate import AuditApi, Gate, authenticated, health_reply, metrics_reply, public, require
 from tenaudit.security import current_context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from tenaudit.audit import Redactor, Store
+    from tenaudit.gate import TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
 
 
-def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) -> list[BaseRoute]:
-    """Return the routes of the audit trail: `GET /audit/events` and `GET /audit/events/{event_id}`."""
-    api = AuditApi(gate, store, redactor=redactor)
+def audit_routes(
+    gate: Gate,
+    store: Store,
+    *,
+    redactor: Redactor | None = None,
+    cursor_keys: Sequence[bytes] = (),
+    tail: TailSettings | None = None,
+) -> list[BaseRoute]:
+    """Return the routes of the audit trail.
+
+    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
+    their description, `/audit/openapi.json`.
+
+    Args:
+        gate: whose policy decides and whose producer records the reads.
+        store: where events are.
+        redactor: what is hidden from readers; None hides nothing.
+        cursor_keys: secrets that cursors are signed with, the same in every worker; see `tenaudit.gate.AuditApi`.
+        tail: bounds of `GET /audit/tail`.
+    """
+    api = AuditApi(gate, store, redactor=redactor, cursor_keys=cursor_keys, tail=tail)
 
     @require("audit_view")
     async def list_events(request: Request) -> Response:
@@ -31,7 +53,31 @@ def audit_routes(gate: Gate, store: Store, *, redactor: Redactor | None = None) 
     async def one_event(request: Request) -> Response:
         return response_of(await api.one_event(current_context(), request.path_params["event_id"]))
 
-    return [Route("/audit/events", list_events), Route("/audit/events/{event_id}", one_event)]
+    @require("audit_view")
+    async def export(request: Request) -> StreamedResponse:
+        return StreamedResponse(await api.export(current_context(), request.query_params.multi_items()))
+
+    @require("audit_view")
+    async def follow(request: Request) -> StreamedResponse:
+        last = request.headers.get("last-event-id")
+        return StreamedResponse(await api.tail(current_context(), request.query_params.multi_items(), last))
+
+    @require("audit_view")
+    async def stats(request: Request) -> Response:
+        return response_of(await api.stats(current_context(), request.query_params.multi_items()))
+
+    @authenticated()
+    async def document(_request: Request) -> Response:
+        return response_of(api.document())
+
+    return [
+        Route("/audit/events", list_events),
+        Route("/audit/events/{event_id}", one_event),
+        Route("/audit/export", export),
+        Route("/audit/tail", follow),
+        Route("/audit/stats", stats),
+        Route("/audit/openapi.json", document),
+    ]
 
 
 def internal_routes(gate: Gate) -> list[BaseRoute]:

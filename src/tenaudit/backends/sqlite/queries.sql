@@ -74,3 +74,11 @@ SELECT COUNT(*) FROM events WHERE :tenant_id IS NULL OR tenant_id = :tenant_id
 
 -- search_events: The start of every search; conditions on further columns, the order and the limit follow.
 SELECT * FROM events WHERE tenant_id = :tenant_id
+
+-- follow_log: Return a tenant's events from one index of its log on, in the order of the log, whatever else is indexed.
+SELECT l.idx AS leaf_idx, e.*
+FROM leaves AS l CROSS JOIN events AS e ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id
+WHERE l.tenant_id = :tenant_id AND l.idx >= :after ORDER BY l.idx LIMIT :limit
+
+-- count_stats: The start of every count by kind; conditions, the order and the limit follow as with a search.
+SELECT action, outcome, severity, occurred_at FROM events WHERE tenant_id = :tenant_id

@@ -12,7 +12,7 @@ from tenaudit.backends.sqlite.rows import event_from_row
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["search_page"]
+__all__ = ["conditions", "search_page"]
 
 _EXACT = {
     "actor": "actor_id = :actor",
@@ -25,7 +25,8 @@ _EXACT = {
 }
 
 
-def _conditions(query: AuditQuery) -> tuple[list[str], dict[str, Any]]:
+def conditions(query: AuditQuery) -> tuple[list[str], dict[str, Any]]:
+    """Return the conditions of a query's filters, and the values that they bind; the tenant's value is among them."""
     values: dict[str, Any] = {"tenant_id": str(query.tenant_id)}
     wanted: list[str] = []
     for field, condition in _EXACT.items():
@@ -65,7 +66,7 @@ def search_page(connection: sqlite3.Connection, base: str, query: AuditQuery, co
     point = codec.read(query)
     backward = point is not None and point.backward
     descending = (query.order == "desc") != backward
-    wanted, values = _conditions(query)
+    wanted, values = conditions(query)
     if point is not None:
         wanted.append(f"event_id {'<' if descending else '>'} :after")
         values["after"] = str(point.event_id)

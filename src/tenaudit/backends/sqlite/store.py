@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
+from tenaudit.backends.sqlite.follow import follow_log, log_size
 from tenaudit.backends.sqlite.log import LogFile
 from tenaudit.backends.sqlite.rows import event_from_row, uuid_or_text
 from tenaudit.backends.sqlite.search import search_page
+from tenaudit.backends.sqlite.tally import count_stats
 from tenaudit.backends.sqlite.worker import SqliteWorker
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit.audit.integrity import Checkpoint
+    from tenaudit.audit.stats import EventStats
 
 __all__ = ["SqliteStore"]
 
@@ -121,6 +124,21 @@ class SqliteStore:
         whose = {"tenant_id": None if tenant_id is None else str(tenant_id)}
         counted = await self._reader.run(lambda c: c.execute(self._sql["count_events"], whose).fetchone())
         return int(counted[0])
+
+    async def follow(self, tenant_id: UUID, after: int, limit: int) -> list[tuple[int, AuditEvent]]:
+        """Return the tenant's events behind position *after* in the order of arrival; see `tenaudit.audit.follow`."""
+        await self._opened()
+        return await self._reader.run(follow_log, self._sql, tenant_id, after, limit)
+
+    async def newest_position(self, tenant_id: UUID) -> int:
+        """Return the position of the event that the tenant's log took last, 0 before the first."""
+        await self._opened()
+        return await self._reader.run(log_size, self._sql, tenant_id)
+
+    async def stats(self, query: AuditQuery, *, max_events: int, seconds: float) -> EventStats:
+        """Count what fits, from the newest on, within bounds; see `tenaudit.audit.stats`."""
+        await self._opened()
+        return await self._reader.run(count_stats, self._sql["count_stats"], query, max_events, seconds)
 
     async def tenants(self) -> tuple[UUID, ...]:
         """Return every tenant that has a log, in order; one whose id was tampered with is left to `verify`."""
