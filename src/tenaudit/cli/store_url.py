@@ -14,11 +14,14 @@ from tenaudit.backends.sqlite import SqliteStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["open_store", "store_option"]
+    from tenaudit.backends.postgres import PostgresStore
+
+__all__ = ["open_file_store", "open_store", "store_option"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
-_KNOWN = "known are sqlite:///FILE (a path from here) and sqlite:////FILE (a path from the root)"
+_KNOWN = "known are sqlite:///FILE (a path from here), sqlite:////FILE (a path from the root) and postgresql://..."
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_POSTGRES = ("postgresql://", "postgres://")
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -31,19 +34,38 @@ def store_option(command: _F) -> _F:
         envvar="TENAUDIT_STORE",
         show_envvar=True,
         metavar="URL",
-        help="sqlite:///FILE for a path from here, sqlite:////FILE for one from the root.",
+        help="sqlite:///FILE for a path from here, sqlite:////FILE for one from the root, or postgresql://... (rather "
+        "in the variable: others can read a command line).",
     )(command)
 
 
-def open_store(url: str, *, must_exist: bool) -> SqliteStore:
+def open_store(url: str, *, must_exist: bool) -> SqliteStore | PostgresStore:
     """Return the store of a URL; it is opened when it is entered.
+
+    Args:
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db` or a DSN of PostgreSQL.
+        must_exist: whether a file that is not there is an error, or made.
+
+    Raises:
+        ConfigurationError: the URL names no store that is known, or no store is there.
+        MissingExtra: it is PostgreSQL's, and asyncpg is not installed.
+    """
+    if url.startswith(_POSTGRES):
+        from tenaudit.backends.postgres import PostgresStore  # noqa: PLC0415 - needs an extra, so only on use
+
+        return PostgresStore.connect(url)
+    return open_file_store(url, must_exist=must_exist)
+
+
+def open_file_store(url: str, *, must_exist: bool) -> SqliteStore:
+    """Return the store of a URL when it is a file.
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
         must_exist: whether a file that is not there is an error, or made.
 
     Raises:
-        ConfigurationError: the URL names no store that is known, or no store is there.
+        ConfigurationError: the URL names no file, or no store is there.
     """
     path = _path(url)
     if path.exists():

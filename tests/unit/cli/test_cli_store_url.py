@@ -33,7 +33,7 @@ def test_three_slashes_start_here_and_four_at_the_root(tmp_path, monkeypatch):
     [
         ("audit.db", "sqlite:///FILE"),
         ("", "sqlite:///FILE"),
-        ("postgresql://u:secret@host/db", "sqlite:///FILE"),
+        ("mysql://u:secret@host/db", "sqlite:///FILE"),
         ("sqlite:audit.db", "three slashes"),
         ("sqlite://audit.db", "three slashes"),
         ("sqlite:///", "three slashes"),

@@ -1,0 +1,78 @@
+"""A batch on its way in: sealed, cut into parts that one transaction bears, and searched for what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenaudit.audit import AuditEvent, SinkRejected
+from tenaudit.audit.integrity import CanonicalError
+from tenaudit.backends.postgres.log import append_rows
+from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
+from tenaudit.backends.postgres.rows import SealedRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+__all__ = ["parts", "refused_events", "sealed_rows", "tenants_of"]
+
+_LARGEST_WRITE = 2000
+_LARGEST_WRITE_BYTES = 16 * 2**20
+
+
+def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
+    """Return the rows of events.
+
+    Raises:
+        SinkRejected: some have no canonical JSON or hold U+0000; it names them all.
+    """
+    rows: list[SealedRow] = []
+    refused: list[UUID] = []
+    for event in events:
+        try:
+            rows.append(SealedRow(event, key))
+        except CanonicalError:
+            refused.append(event.event_id)
+    if refused:
+        raise SinkRejected(refused, "not_canonical")
+    return rows
+
+
+def parts(rows: Sequence[SealedRow]) -> Iterator[Sequence[SealedRow]]:
+    """Cut rows into parts of at most 2000 rows and 16 MiB; a larger row is a part of its own."""
+    part: list[SealedRow] = []
+    size = 0
+    for row in rows:
+        if part and (len(part) >= _LARGEST_WRITE or size + row.size > _LARGEST_WRITE_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += row.size
+    if part:
+        yield part
+
+
+def tenants_of(rows: Sequence[SealedRow]) -> list[UUID]:
+    """Return whose rows they are, in order."""
+    return sorted({row.tenant_id for row in rows})
+
+
+async def refused_events(pool: PostgresPool, rows: Sequence[SealedRow]) -> list[UUID]:
+    """Return the events that PostgreSQL refuses also alone, found by halves; nothing is written.
+
+    Raises:
+        StoreError: PostgreSQL failed, or gave no answer in time.
+    """
+    refused: list[UUID] = []
+    waiting = [rows]
+    while waiting:
+        part = waiting.pop()
+        try:
+            async with pool.transaction(tenants_of(part), end="ROLLBACK") as session:
+                await append_rows(session, part, frozenset())
+        except PostgresRefusal:
+            if len(part) == 1:
+                refused.append(part[0].event_id)
+            else:
+                waiting += (part[: len(part) // 2], part[len(part) // 2 :])
+    return refused

@@ -1,0 +1,147 @@
+"""The log in the database: appending in one transaction, and sealing.
+
+The row of a log's head is the lock of its one sequencer: who holds it knows what the tenant has, so what is new can be
+told before anything is written.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tenaudit.audit import AppendResult, StoreError
+from tenaudit.audit.event import wire_time
+from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError
+from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.backends.postgres.rows import plain_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+    from uuid import UUID
+
+    from tenaudit.backends.postgres.pool import Session
+    from tenaudit.backends.postgres.rows import SealedRow
+
+__all__ = ["append_rows", "frontier_hashes", "log_origin", "seal_logs"]
+
+_HASH = 32
+
+
+class _Sorted:
+    """A batch, told apart: what is new, what has come before, and what contradicts it."""
+
+    def __init__(self) -> None:
+        self.fresh: dict[UUID, list[SealedRow]] = {}
+        self.conflicts: list[SealedRow] = []
+        self.duplicates = 0
+
+    def sort(self, rows: Iterable[SealedRow], known: dict[tuple[UUID, UUID], bytes]) -> None:
+        """Sort rows in their order; the first content of an id is the one that counts, in a batch too."""
+        for row in rows:
+            key = (row.tenant_id, row.event_id)
+            digest = known.setdefault(key, row.digest)
+            # The very object, and not an equal one: it was not known until now.
+            if digest is row.digest:
+                self.fresh.setdefault(row.tenant_id, []).append(row)
+            elif digest == row.digest:
+                self.duplicates += 1
+            else:
+                self.conflicts.append(row)
+
+    def result(self) -> AppendResult:
+        """Return the counts."""
+        stored = sum(map(len, self.fresh.values()))
+        return AppendResult(stored, self.duplicates, len(self.conflicts), 0)
+
+
+async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozenset[UUID]) -> AppendResult:
+    """Insert what is new and append its leaves; the session is about the tenants of *rows*.
+
+    Args:
+        session: the transaction.
+        rows: events of one or more tenants.
+        begun: tenants of which it is known that they have a log.
+
+    Raises:
+        StoreError: the log was tampered with and cannot grow.
+    """
+    tenants = sorted({row.tenant_id for row in rows})
+    # In order, and before any lock: two batches that begin or lock the same logs never wait for each other in a ring.
+    if not begun.issuperset(tenants):
+        await session.rows("add_logs", tenants)
+    heads = {head["tenant_id"]: head for head in await session.rows("lock_logs", tenants)}
+    if len(heads) < len(tenants):
+        raise StoreError("the log of a tenant was taken away; verify the store")
+    batch = _Sorted()
+    batch.sort(rows, await _known_hashes(session, rows))
+    if batch.fresh:
+        await _extend(session, batch.fresh, heads)
+    if batch.conflicts:
+        columns = [(row.tenant_id, row.event_id, row.digest, row.evidence) for row in batch.conflicts]
+        await session.rows("insert_conflicts", *_columns(columns))
+    return batch.result()
+
+
+async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[UUID, UUID], bytes]:
+    ids = [row.event_id for row in rows]
+    found = await session.rows("find_hashes", [row.tenant_id for row in rows], ids, min(ids), max(ids))
+    return {(row["tenant_id"], row["event_id"]): row["content_hash"] for row in found}
+
+
+async def _extend(session: Session, fresh: Mapping[UUID, Sequence[SealedRow]], heads: Mapping[UUID, Any]) -> None:
+    events: list[tuple[Any, ...]] = []
+    leaves: list[tuple[Any, ...]] = []
+    logs: list[tuple[Any, ...]] = []
+    for tenant_id, rows in fresh.items():
+        tree = _restored(heads[tenant_id])
+        events += ((*row.values, tree.size + place) for place, row in enumerate(rows))
+        leaves += ((tenant_id, tree.size + place, row.event_id, row.leaf) for place, row in enumerate(rows))
+        tree = tree.extend([row.leaf for row in rows])
+        logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
+    if await session.changed("insert_events", *_columns(events)) < len(events):
+        raise StoreError("an event came in beside the log while it was locked; try again")
+    await session.rows("insert_leaves", *_columns(leaves))
+    await session.rows("write_logs", *_columns(logs))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [*zip(*rows, strict=True)]
+
+
+async def seal_logs(session: Session, tenants: Sequence[UUID]) -> tuple[Checkpoint, ...]:
+    """Write a checkpoint for each of the logs that has grown since its last one."""
+    sealed: list[Checkpoint] = []
+    checkpoints: list[tuple[Any, ...]] = []
+    chains: list[tuple[Any, ...]] = []
+    for head in await session.rows("lock_logs", tenants):
+        if head["size"] <= head["sealed"]:
+            continue
+        tenant_id = plain_uuid(head["tenant_id"])
+        checkpoint = Checkpoint(log_origin(tenant_id), head["size"], _restored(head).root())
+        body, sealed_at = checkpoint.body(), wire_time(datetime.now(UTC))
+        checkpoints.append((tenant_id, checkpoint.size, checkpoint.root, body, sealed_at))
+        chains.append((tenant_id, seal_link(head["seals"], body, sealed_at), checkpoint.size))
+        sealed.append(checkpoint)
+    if sealed:
+        await session.rows("insert_checkpoints", *_columns(checkpoints))
+        await session.rows("write_seals", *_columns(chains))
+    return tuple(sealed)
+
+
+def log_origin(tenant_id: UUID) -> str:
+    """Return the name of a tenant's log in its checkpoints."""
+    return f"tenaudit/tenant/{tenant_id}"
+
+
+def frontier_hashes(raw: bytes) -> tuple[bytes, ...]:
+    """Return the hashes of a stored frontier."""
+    return tuple(raw[place : place + _HASH] for place in range(0, len(raw), _HASH))
+
+
+def _restored(head: Mapping[str, Any]) -> CompactRange:
+    try:
+        return CompactRange(head["size"], frontier_hashes(head["frontier"]))
+    except MerkleError:
+        tenant = head["tenant_id"]
+        raise StoreError(f"the log of tenant {tenant} is damaged and takes no more; verify the store") from None

@@ -1,0 +1,205 @@
+"""An event as a row and back; a row that was tampered with never raises here, it just fits nothing."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from tenaudit.audit import AuditEvent, StoreError
+from tenaudit.audit.event import wire_time
+from tenaudit.audit.integrity import MAX_SAFE_INTEGER, CanonicalError, canonical_json, leaf_hash
+from tenaudit.audit.integrity.audit_log import event_leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SealedRow", "actual_leaf", "content_hash", "event_from_row", "is_evidence", "plain_uuid"]
+
+# In the order of the record, which is what a leaf commits to.
+_COLUMNS = (
+    "event_id",
+    "tenant_id",
+    "occurred_at",
+    "actor_id",
+    "actor_type",
+    "action",
+    "resource_type",
+    "resource_id",
+    "outcome",
+    "severity",
+    "service",
+    "trace_id",
+    "schema_version",
+    "producer_id",
+    "seq",
+)
+_integers = itemgetter("schema_version", "seq")
+_texts = itemgetter(*(column for column in _COLUMNS if column not in ("schema_version", "seq")))
+_required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
+_TEXT = {str, type(None)}
+_INTEGER = {int, type(None)}
+_LONG_DIGITS = re.compile(r"\d{16}")
+_BROKEN = b""
+
+
+def content_hash(key: bytes, leaf: bytes) -> bytes:
+    """Return the keyed hash that tells a duplicate from a conflict, and that only the store can make."""
+    return hmac.digest(key, leaf, "sha256")
+
+
+def plain_uuid(value: UUID) -> UUID:
+    """Return the standard library's UUID: asyncpg gives out a kind of its own."""
+    return UUID(int=value.int)
+
+
+class SealedRow:
+    """An event ready to be inserted.
+
+    Attributes:
+        tenant_id: whose it is.
+        event_id: which it is.
+        leaf: its leaf hash.
+        digest: its keyed content hash.
+        evidence: the text that the leaf commits to.
+        values: what `insert_events` takes, but for the index in the log.
+        size: bytes of it, near enough to bound a statement.
+
+    Raises:
+        CanonicalError: the event was not validated and holds what no row can give back as it was.
+    """
+
+    __slots__ = ("digest", "event_id", "evidence", "leaf", "size", "tenant_id", "values")
+
+    def __init__(self, event: AuditEvent, key: bytes) -> None:
+        record = _checked_record(event)
+        # Encoded once, though two columns need it. Quotes in a text are escaped, so `{}` stands for it nowhere else.
+        payload = canonical_json({"payload": record["payload"]})[1:-1]
+        canonical = canonical_json(record | {"payload": {}}).replace(b'"payload":{}', payload, 1)
+        if b"\\u0000" in canonical and _holds_nul(record):
+            raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
+        self.tenant_id = event.tenant_id
+        self.event_id = event.event_id
+        self.leaf = leaf_hash(canonical)
+        self.digest = content_hash(key, self.leaf)
+        self.evidence = canonical.decode()
+        self.size = len(canonical)
+        self.values = (
+            event.tenant_id,
+            event.event_id,
+            event.occurred_at,
+            event.actor_id,
+            event.actor_type,
+            event.action,
+            event.resource_type,
+            event.resource_id,
+            event.outcome,
+            event.severity,
+            event.service,
+            event.trace_id,
+            event.schema_version,
+            payload[len(b'"payload":') :].decode(),
+            canonical_json(record["redactions"]).decode() if record["redactions"] else "[]",
+            event.producer_id,
+            event.seq,
+            self.digest,
+        )
+
+
+def _checked_record(event: AuditEvent) -> dict[str, Any]:
+    """Return the wire form when every column has its own type, so that no row is another event than was meant."""
+    ids: tuple[object, ...] = (event.event_id, event.tenant_id)
+    try:
+        naive = event.occurred_at.utcoffset() is None
+        record = event.record()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CanonicalError(f"the event has no wire form: {type(error).__name__}") from None
+    wrong = (
+        naive
+        or not all(isinstance(one, UUID) for one in ids)
+        or not isinstance(record["payload"], dict)
+        or None in _required(record)
+        or not ({*map(type, _texts(record))} <= _TEXT or all(isinstance(one, str | None) for one in _texts(record)))
+        or not {*map(type, _integers(record))} <= _INTEGER
+    )
+    if wrong:
+        raise CanonicalError("a field of the event has a type that it cannot have")
+    return record
+
+
+def _holds_nul(value: Any) -> bool:
+    """Walk JSON values for a real U+0000; the text of an escape is none."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any("\x00" in key or _holds_nul(item) for key, item in value.items())
+    return isinstance(value, list | tuple) and any(_holds_nul(item) for item in value)
+
+
+def _parsed(text: str) -> Any:
+    """Read canonical JSON back: an integer beyond 2**53 - 1 there is a double whose canonical form has no fraction."""
+    return json.loads(text, parse_int=_number) if _LONG_DIGITS.search(text) else json.loads(text)
+
+
+def _number(text: str) -> float:
+    value = int(text)
+    return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else float(text)
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the wire form of a row, None when its JSON is not exactly what was written."""
+    record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
+    record |= {"event_id": str(row["event_id"]), "tenant_id": str(row["tenant_id"])}
+    try:
+        record["occurred_at"] = wire_time(row["occurred_at"])
+        for column in ("payload", "redactions"):
+            record[column] = _parsed(row[column])
+            if canonical_json(record[column]).decode() != row[column]:
+                return None
+    except (ValueError, TypeError, RecursionError, OverflowError):
+        return None
+    return record
+
+
+def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
+    """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
+    record = _record(row)
+    if record is None:
+        return _BROKEN
+    try:
+        leaf = event_leaf(record)
+    except ValueError:
+        return _BROKEN
+    return leaf if row["content_hash"] == content_hash(key, leaf) else _BROKEN
+
+
+def is_evidence(row: Mapping[str, Any], tenant_id: UUID, key: bytes) -> bool:
+    """Tell whether a kept second content is what was written."""
+    text: str = row["record"]
+    if content_hash(key, leaf_hash(text.encode())) != row["content_hash"]:
+        return False
+    kept = json.loads(text)
+    return (kept["tenant_id"], kept["event_id"]) == (str(tenant_id), str(row["event_id"]))
+
+
+def event_from_row(row: Mapping[str, Any]) -> AuditEvent:
+    """Return the event of a row.
+
+    Raises:
+        StoreError: the row cannot be read as an event; verification names it too.
+    """
+    try:
+        return AuditEvent.model_construct(
+            **{column: row[column] for column in _COLUMNS}
+            | {
+                "event_id": plain_uuid(row["event_id"]),
+                "tenant_id": plain_uuid(row["tenant_id"]),
+                "payload": _parsed(row["payload"]),
+                "redactions": tuple(_parsed(row["redactions"])),
+            }
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"event {row['event_id']} cannot be read; verify the store") from error

@@ -1,0 +1,270 @@
+"""The store in PostgreSQL: partitions by time, tenants kept apart by the database, a log that proves every row."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from tenaudit._kernel.sqlfile import load_statements
+from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, Problem, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit.query import CursorCodec
+from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, tenants_of
+from tenaudit.backends.postgres.check import self_check
+from tenaudit.backends.postgres.log import append_rows, seal_logs
+from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
+from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
+from tenaudit.backends.postgres.rows import event_from_row, plain_uuid
+from tenaudit.backends.postgres.search import page_of, search_statement
+from tenaudit.backends.postgres.tally import count_stats
+from tenaudit.backends.postgres.verify import verify_tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from datetime import date
+    from types import TracebackType
+    from uuid import UUID
+
+    from tenaudit.audit.integrity import Checkpoint
+    from tenaudit.audit.stats import EventStats
+    from tenaudit.backends.postgres.rows import SealedRow
+
+__all__ = ["PostgresStore"]
+
+_READ = "READ ONLY"
+_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SEALED_AT_ONCE = 500
+_MOST_KNOWN_TENANTS = 100_000
+
+
+class PostgresStore:
+    """Keeps events, their log and its checkpoints in the tables that `migrate` makes.
+
+    Made by `connect`; awaiting it, or entering it, checks the database at once, and the first use does so otherwise.
+    It belongs to the event loop of its first use, and a process that forks opens it after forking.
+
+    Each transaction names the tenants that it is about, and PostgreSQL gives it no row of another, whatever the query
+    says. A pooler in transaction mode may stand between.
+
+    Args:
+        dsn: `postgresql://user:password@host:port/database`; it never stands in a message. The user is a member of
+            `tenaudit_writer`, or of `tenaudit_reader` where nothing is written.
+        max_connections: most connections at a time, 1 to 100; who comes later waits, within the deadline.
+        deadline: seconds that a transaction may take, the wait for a connection and for locks included.
+
+    Raises:
+        ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range.
+
+    Example:
+        >>> store = PostgresStore.connect("postgresql://audit:secret@db.example/audit", max_connections=4)
+        >>> asyncio.run(store.close())
+    """
+
+    def __init__(self, dsn: str, *, max_connections: int = 10, deadline: float = 5.0) -> None:
+        self._pool = PostgresPool(dsn, max_connections=max_connections, deadline=deadline)
+        self._sql = load_statements("tenaudit.backends.postgres", "sql/queries.sql")
+        self._opening = asyncio.Lock()
+        self._key: bytes | None = None
+        self._codec = CursorCodec(bytes(32))
+        self._days = KnownDays()
+        self._begun: frozenset[UUID] = frozenset()
+
+    @classmethod
+    def connect(cls, dsn: str, *, max_connections: int = 10, deadline: float = 5.0) -> Self:
+        """Return the store of a database.
+
+        Raises:
+            ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range.
+
+        Raises (once it is awaited, entered or first used):
+            ConfigurationError: the tables are missing or of another version, or the user or the tables are such that
+                tenants would not be kept apart; it names all that is wrong.
+            StoreError: there is no such server or database.
+        """
+        return cls(dsn, max_connections=max_connections, deadline=deadline)
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._opened()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def append(self, events: Sequence[AuditEvent]) -> AppendResult:
+        """Store each event once and give it its place in its tenant's log, in one transaction 2000 events or 16 MiB.
+
+        Raises:
+            SinkRejected: events that have no canonical JSON, hold U+0000, or that PostgreSQL can never take; nothing
+                was written of the transaction at hand.
+            StoreError: PostgreSQL failed, or gave no answer in time: what became of the transaction at hand is then
+                not known, and appending the same events again is harmless.
+        """
+        rows = sealed_rows(events, await self._opened())
+        total = AppendResult(0, 0, 0, 0)
+        for part in parts(rows):
+            result = await self._append(part)
+            total = AppendResult(*(a + b for a, b in zip(total, result, strict=True)))
+        return total
+
+    async def search(self, query: AuditQuery) -> Page:
+        """Return one page of the query's tenant.
+
+        Raises:
+            InvalidCursor: the cursor was altered or belongs to another query.
+            StoreError: PostgreSQL failed, or gave no answer in time.
+        """
+        await self._opened()
+        point = self._codec.read(query)
+        statement = search_statement(self._sql["search_events"], query, point)
+        async with self._pool.transaction([query.tenant_id], mode=_READ) as session:
+            rows = await session.query(statement.sql, *statement.values)
+        return page_of(query, point, [event_from_row(row) for row in rows], self._codec)
+
+    async def get(self, tenant_id: UUID, event_id: UUID) -> AuditEvent | None:
+        """Return one event of the tenant, or None."""
+        await self._opened()
+        async with self._pool.transaction([tenant_id], mode=_READ) as session:
+            row = await session.row("get_event", tenant_id, event_id)
+        return None if row is None else event_from_row(row)
+
+    async def count(self, tenant_id: UUID | None = None) -> int:
+        """Return how many events are stored, of one tenant or of all that have a log."""
+        tenants = await self.tenants() if tenant_id is None else (tenant_id,)
+        await self._opened()
+        async with self._pool.transaction(tenants, mode=_READ) as session:
+            return int(await session.value("count_events", tenants))
+
+    async def follow(self, tenant_id: UUID, after: int, limit: int) -> list[tuple[int, AuditEvent]]:
+        """Return the tenant's events behind position *after* in the order of arrival; see `tenaudit.audit.follow`."""
+        await self._opened()
+        async with self._pool.transaction([tenant_id], mode=_READ) as session:
+            rows = await session.rows("follow_log", tenant_id, after, limit)
+        return [(row["leaf_idx"] + 1, event_from_row(row)) for row in rows]
+
+    async def newest_position(self, tenant_id: UUID) -> int:
+        """Return the position of the event that the tenant's log took last, 0 before the first."""
+        await self._opened()
+        async with self._pool.transaction([tenant_id], mode=_READ) as session:
+            head = await session.row("read_log", tenant_id)
+        return 0 if head is None else int(head["size"])
+
+    async def stats(self, query: AuditQuery, *, max_events: int, seconds: float) -> EventStats:
+        """Count what fits, from the newest on, within bounds; see `tenaudit.audit.stats`."""
+        await self._opened()
+        async with self._pool.transaction([query.tenant_id], mode=_SNAPSHOT) as session:
+            return await count_stats(session, self._sql["count_stats"], query, max_events, seconds)
+
+    async def tenants(self) -> tuple[UUID, ...]:
+        """Return every tenant that has a log, in order."""
+        await self._opened()
+        async with self._pool.transaction(mode=_READ) as session:
+            return tuple(plain_uuid(row["tenant_id"]) for row in await session.rows("logged_tenants"))
+
+    async def seal(self, tenant_id: UUID | None = None) -> tuple[Checkpoint, ...]:
+        """Write a checkpoint for each tenant whose log has grown, and return the new ones."""
+        await self._opened()
+        async with self._pool.transaction(mode=_READ) as session:
+            grown = [plain_uuid(row["tenant_id"]) for row in await session.rows("grown_logs", tenant_id)]
+        sealed: tuple[Checkpoint, ...] = ()
+        for start in range(0, len(grown), _SEALED_AT_ONCE):
+            part = grown[start : start + _SEALED_AT_ONCE]
+            async with self._pool.transaction(part) as session:
+                sealed += await seal_logs(session, part)
+        return sealed
+
+    async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
+        """Recompute every leaf, every root and every checkpoint, each tenant from one snapshot of the database.
+
+        Each thousand rows have the deadline anew. Whoever can write all tables can also read the secrets and recompute
+        everything in them, so some things only checkpoints that are kept or signed elsewhere can show: events, leaves
+        and log cut off together behind the last checkpoint, and a history rewritten whole. Not covered at all: the time
+        at which a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        """
+        key = await self._opened()
+        tenants = await self._known_tenants() if tenant_id is None else [tenant_id]
+        events = 0
+        problems: list[Problem] = []
+        for tenant in tenants:
+            async with self._pool.transaction([tenant], mode=_SNAPSHOT) as session:
+                counted, found = await verify_tenant(session, tenant, key)
+            events += counted
+            problems += found
+        return VerifyReport(events, len(tenants), tuple(problems))
+
+    async def self_check(self) -> None:
+        """Refuse a database or a user with which tenants would not be kept apart, as the first use does.
+
+        Raises:
+            ConfigurationError: it names all that is wrong.
+            StoreError: PostgreSQL failed, or gave no answer in time.
+        """
+        async with self._pool.transaction(mode=_READ) as session:
+            await self_check(session)
+
+    async def make_partitions(self, ahead: int = 2) -> None:
+        """Make the partitions of this month and of those *ahead*, unless they are there.
+
+        Appending makes the partition of an event's month and of the month after it, so this is for who would rather
+        not have the first event of a month wait for it. What is more than 62 days ahead is not made.
+        """
+        await self._opened()
+        await self._make(months_ahead(datetime.now(UTC), ahead))
+
+    async def close(self) -> None:
+        """Close every connection; a second call does nothing."""
+        await self._pool.close()
+
+    async def _opened(self) -> bytes:
+        if self._key is None:
+            async with self._opening:
+                self._key = await self._open()
+        return self._key
+
+    async def _open(self) -> bytes:
+        # Of several that come first, one has opened it by the time that the others get here.
+        if self._key is not None:
+            return self._key
+        async with self._pool.transaction(mode=_READ) as session:
+            await self_check(session)
+            secrets = [await session.value("read_secret", name) for name in ("cursor_key", "content_key")]
+        try:
+            self._codec = CursorCodec(secrets[0] or b"")
+        except ValueError as error:
+            raise StoreError(f"the cursor_key in PostgreSQL was altered: {error}; verify the store") from error
+        return secrets[1] or b""
+
+    async def _known_tenants(self) -> list[UUID]:
+        async with self._pool.transaction(mode=_READ) as session:
+            return [plain_uuid(row["tenant_id"]) for row in await session.rows("known_tenants")]
+
+    async def _append(self, rows: Sequence[SealedRow]) -> AppendResult:
+        ids = [row.event_id for row in rows]
+        if months := self._days.missing(ids):
+            await self._make(sorted({*months, *map(month_after, months)}))
+            self._days.add(ids)
+        tenants = tenants_of(rows)
+        try:
+            async with self._pool.transaction(tenants) as session:
+                result = await append_rows(session, rows, self._begun)
+        except PostgresRefusal as refusal:
+            refused = await refused_events(self._pool, rows)
+            if refused:
+                raise SinkRejected(refused, "refused_by_postgresql") from refusal
+            raise
+        known = self._begun if len(self._begun) < _MOST_KNOWN_TENANTS else frozenset()
+        self._begun = known.union(tenants)
+        return result
+
+    async def _make(self, months: Sequence[date]) -> None:
+        for month in months:
+            async with self._pool.transaction() as session:
+                await session.value("make_partition", month)

@@ -1,0 +1,124 @@
+"""Checking everything again: every leaf, row, checkpoint and kept conflict of a tenant, from one snapshot.
+
+The check is plain code that walks rows, so it runs in a thread, which asks the event loop for a page of rows at a time:
+memory holds a page, however long the log, and the loop goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from tenaudit.audit import Problem
+from tenaudit.audit.integrity import Checkpoint
+from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
+from tenaudit.backends.postgres.log import frontier_hashes, log_origin
+from tenaudit.backends.postgres.rows import actual_leaf, is_evidence, plain_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tenaudit.backends.postgres.pool import Session
+
+__all__ = ["verify_tenant"]
+
+_HASH = 32
+_PAGE = 1000
+_BEFORE_ALL = -(2**63)
+_NO_ID = UUID(int=0)
+
+
+async def verify_tenant(session: Session, tenant_id: UUID, key: bytes) -> tuple[int, list[Problem]]:
+    """Return how many events a tenant has and what is wrong with its log; the session is about that tenant.
+
+    Each page has the deadline of the session anew.
+    """
+    check = _Check(session, asyncio.get_running_loop(), tenant_id, key)
+    return await asyncio.to_thread(check.run)
+
+
+class _Check:
+    """One check, in a thread. When its caller goes away the next page fails, and the thread ends."""
+
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tenant_id: UUID, key: bytes) -> None:
+        self._session = session
+        self._loop = loop
+        self._tenant_id = tenant_id
+        self._key = key
+        self._events = 0
+
+    def run(self) -> tuple[int, list[Problem]]:
+        """Return the number of events and the problems."""
+        heads: list[Mapping[str, Any]] = self._page("read_log")
+        head: Mapping[str, Any] = heads[0] if heads else {"size": 0, "frontier": b"", "seals": b"", "sealed": 0}
+        checkpoints = [*self._rows("read_checkpoints", (_BEFORE_ALL,), lambda row: (row["size"],))]
+        problems = [
+            *self._seal_problems(checkpoints, head),
+            *self._conflict_problems(),
+            *find_problems(
+                self._tenant_id,
+                self._leaves(),
+                [SealedRoot(row["size"], row["root"]) for row in checkpoints],
+                self._strangers(),
+                head["size"],
+                frontier_hashes(head["frontier"]),
+            ),
+        ]
+        return self._events, problems
+
+    def _leaves(self) -> Iterator[LoggedLeaf]:
+        for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["leaf_idx"],)):
+            present = row["event_id"] is not None
+            self._events += present
+            yield LoggedLeaf(
+                row["leaf_idx"],
+                plain_uuid(row["leaf_event_id"]),
+                row["leaf_hash"] if len(row["leaf_hash"]) == _HASH else bytes(_HASH),
+                actual_leaf(row, self._key) if present else None,
+            )
+
+    def _strangers(self) -> Iterator[UUID]:
+        for row in self._rows("strangers", (_NO_ID,), lambda row: (row["event_id"],)):
+            self._events += 1
+            yield plain_uuid(row["event_id"])
+
+    def _conflict_problems(self) -> Iterator[Problem]:
+        for row in self._rows("read_conflicts", (_NO_ID, b""), lambda row: (row["event_id"], row["content_hash"])):
+            if not is_evidence(row, self._tenant_id, self._key):
+                detail = "the second content kept of this event was altered"
+                yield Problem(self._tenant_id, plain_uuid(row["event_id"]), "changed", detail)
+
+    def _seal_problems(self, checkpoints: Sequence[Mapping[str, Any]], head: Mapping[str, Any]) -> Iterator[Problem]:
+        chain = b""
+        altered = False
+        for row in checkpoints:
+            chain = seal_link(chain, row["body"], row["sealed_at"])
+            if row["body"] != self._body(row):
+                altered = True
+                yield Problem(self._tenant_id, None, "checkpoint", f"the checkpoint at {row['size']} was altered")
+        last = checkpoints[-1]["size"] if checkpoints else 0
+        if not altered and (chain != head["seals"] or last != head["sealed"]):
+            yield Problem(self._tenant_id, None, "checkpoint", "checkpoints were taken out, put in or dated anew")
+
+    def _body(self, row: Mapping[str, Any]) -> str | None:
+        try:
+            return Checkpoint(log_origin(self._tenant_id), row["size"], row["root"]).body()
+        except ValueError:
+            return None
+
+    def _rows(
+        self, statement: str, start: tuple[Any, ...], place: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a statement that pages by *place*."""
+        while rows := self._page(statement, *start, _PAGE):
+            yield from rows
+            start = place(rows[-1])
+
+    def _page(self, statement: str, *values: Any) -> list[Mapping[str, Any]]:
+        async def page() -> list[Mapping[str, Any]]:
+            rows = await self._session.rows(statement, self._tenant_id, *values)
+            self._session.extend()
+            return rows
+
+        return asyncio.run_coroutine_threadsafe(page(), self._loop).result()

@@ -1,0 +1,76 @@
+"""A row commits to the leaf of its event and gives the event back, whatever its payload and texts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenaudit.audit.integrity import CanonicalError
+from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.backends.postgres.rows import SealedRow, actual_leaf, event_from_row, is_evidence
+from tenaudit.testing.conformance import an_event
+
+KEY = b"k" * 32
+COLUMNS = (
+    *("tenant_id", "event_id", "occurred_at", "actor_id", "actor_type", "action", "resource_type", "resource_id"),
+    *("outcome", "severity", "service", "trace_id", "schema_version", "payload", "redactions", "producer_id", "seq"),
+    "content_hash",
+)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20) | st.sampled_from(
+    ['"payload":{}', ',"payload":{},"producer_id":', "payload", "\\u0000", "\\", "\x1f\x7f", "\u2028"]
+)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+events = st.builds(
+    an_event,
+    st.integers(0, 9),
+    payload=st.dictionaries(texts, values, max_size=4),
+    actor_id=st.none() | texts,
+    resource_id=st.none() | texts,
+    redactions=st.lists(texts, max_size=2).map(tuple),
+    seq=st.none() | st.integers(0, 2**53 - 1),
+)
+
+
+def row_of(sealed):
+    return dict(zip(COLUMNS, sealed.values, strict=True))
+
+
+@given(events)
+def test_a_row_commits_to_its_event_and_gives_it_back(event):
+    sealed = SealedRow(event, KEY)
+    row = row_of(sealed)
+    assert sealed.leaf == event_leaf(event.record()) == actual_leaf(row, KEY)
+    assert event_from_row(row) == event
+    evidence = {"event_id": event.event_id, "content_hash": sealed.digest, "record": sealed.evidence}
+    assert is_evidence(evidence, event.tenant_id, KEY)
+
+
+@given(events, events, st.sampled_from(COLUMNS))
+def test_a_row_with_a_column_of_another_event_fits_nothing(event, other, column):
+    row, strange = row_of(SealedRow(event, KEY)), row_of(SealedRow(other, KEY))
+    changed = row | {column: strange[column]}
+    assert (actual_leaf(changed, KEY) == actual_leaf(row, KEY)) is (changed == row)
+
+
+@given(st.integers(60, 66))
+def test_a_payload_is_as_deep_as_a_leaf_allows(depth):
+    payload: object = 1
+    for _ in range(depth):
+        payload = {"a": payload}
+    event = an_event(0).model_copy(update={"payload": payload})
+    try:
+        leaf = event_leaf(event.record())
+    except CanonicalError:
+        with pytest.raises(CanonicalError):
+            SealedRow(event, KEY)
+    else:
+        assert SealedRow(event, KEY).leaf == leaf
