@@ -68,6 +68,6 @@ class ProducerAccount:
             delivered=delivery.delivered if delivery else 0,
             dropped=self.dropped + (delivery.refused if delivery else 0),
             rejected=self.rejected,
-            spooled=0,
+            spooled=delivery.spooled if delivery else 0,
             queued=buffer.depth + (delivery.in_flight if delivery else 0),
         )

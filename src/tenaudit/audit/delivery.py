@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tenaudit.audit.outcomes import DeliveryUnknown
 from tenaudit.audit.ports import Sink, SinkRejected
+from tenaudit.audit.slices import built, came
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +31,6 @@ _LONGEST_PAUSE = 2.0
 # Who closes has a deadline: a sink that comes back within it must be met.
 _LONGEST_PAUSE_CLOSING = 0.25
 _SECONDS_BETWEEN_WARNINGS = 1.0
-# Building events is CPU work on the application's loop: let requests run in between.
-_BUILD_SLICE = 64
 
 
 class Delivery:
@@ -72,12 +71,28 @@ class Delivery:
         self._closing = False
         self._in_flight: list[Draft] = []
         self._portion = 1
+        self._pause = _FIRST_PAUSE
         self._abandoned = 0
         self._next_warning = 0.0
-        self.waiters: dict[int, asyncio.Future[None]] = {}
+        self._delivered = 0
+        self._refused = 0
+        self.waiters: dict[int, asyncio.Future[str]] = {}
         self.parked = False
-        self.delivered = 0
-        self.refused = 0
+
+    @property
+    def delivered(self) -> int:
+        """Events that the sink has."""
+        return self._delivered
+
+    @property
+    def refused(self) -> int:
+        """Events given up after they were accepted."""
+        return self._refused
+
+    @property
+    def spooled(self) -> int:
+        """Events of this producer that a spool holds."""
+        return 0
 
     @property
     def in_flight(self) -> int:
@@ -108,21 +123,30 @@ class Delivery:
         """Deliver until closed and empty."""
         while True:
             await self._await_news()
-            if not self._buffer.depth and self._closing:
+            if self._closing and not self._has_more:
                 return
+            await self._take_turn()
+
+    async def _take_turn(self) -> None:
+        """Deliver one batch from memory."""
+        if not self._in_flight:
             await self._await_fuller_batch()
             self._in_flight = self._buffer.take(self._options.batch_size)
-            try:
-                await self._deliver()
-            except Exception:  # noqa: BLE001 - see below
-                # A defect must not end the loop and leave a process that is up and forwards nothing.
-                _log.exception("audit delivery failed", extra={"action": "audit_delivery_failed"})
-                self.refuse(self._in_flight, "delivery_failed")
-            self._publish()
+        try:
+            await self._deliver()
+        except Exception:  # noqa: BLE001 - see below
+            # A defect must not end the loop and leave a process that is up and forwards nothing.
+            _log.exception("audit delivery failed", extra={"action": "audit_delivery_failed"})
+            self.refuse(self._in_flight, "delivery_failed")
+        self._publish()
+
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._in_flight) or self._buffer.depth > 0
 
     async def idle(self) -> bool:
         """Wait until all that is here now has been settled; False if it was given up. The caller sets the deadline."""
-        target = self._handled + self._buffer.depth + self.in_flight
+        target = self._handled + self._buffer.depth + self.in_flight + self.spooled
         while self._handled < target and not self._abandoned:
             self._moved.clear()
             await self._moved.wait()
@@ -132,11 +156,16 @@ class Delivery:
     def _handled(self) -> int:
         return self.delivered + self.refused
 
+    share_of_closing = 1.0
+
+    async def spill_all(self, seconds: float) -> None:
+        """Put what is left somewhere safe within *seconds*; there is no such place without a spool."""
+
     def abandon(self) -> list[Draft]:
         """Give back what was not delivered, when time is up; whoever waits for it learns that nobody knows."""
         left = self._in_flight + self._buffer.take_all()
         self._in_flight = []
-        self._abandoned += len(left)
+        self._abandoned += len(left) + self.spooled
         self._tell(left, DeliveryUnknown())
         self._moved.set()
         return left
@@ -144,7 +173,7 @@ class Delivery:
     def refuse(self, drafts: Sequence[Draft], reason: str) -> None:
         """Count drafts in flight as dropped and tell whoever waits for them."""
         gone = self._release(drafts)
-        self.refused += len(gone)
+        self._refused += len(gone)
         self._metrics.dropped(reason, len(gone))
         self._tell(gone, SinkRejected([], reason))
 
@@ -153,7 +182,7 @@ class Delivery:
             self._news.clear()
             self.parked = True
             # Looked at after the flag is up: an emit that came before it saw no parked loop to wake.
-            if self._buffer.depth:
+            if self._has_more:
                 break
             self._hurry.clear()
             await self._news.wait()
@@ -161,31 +190,31 @@ class Delivery:
 
     async def _await_fuller_batch(self) -> None:
         if self._buffer.depth < self._options.batch_size and self._options.linger > 0:
-            await _came(self._hurry, self._options.linger)
+            await came(self._hurry, self._options.linger)
 
     async def _deliver(self) -> None:
         events = await self._built()
         self._portion = len(self._in_flight)
         self._retry.clear()
-        pause = _FIRST_PAUSE
+        self._pause = _FIRST_PAUSE
         while self._in_flight:
             part = self._in_flight[: self._portion]
-            if await self._write(part, [events[draft.event_id] for draft in part]):
-                pause = _FIRST_PAUSE
-            else:
-                self._publish()
-                pause = await self._back_off(pause)
+            if await self._attempt(part, [events[draft.event_id] for draft in part]):
+                self._pause = _FIRST_PAUSE
+                continue
+            self._publish()
+            if self._turns_away():
+                return
+            await self._back_off()
+
+    async def _attempt(self, part: Sequence[Draft], batch: Sequence[AuditEvent]) -> bool:
+        return await self._write(part, batch)
+
+    def _turns_away(self) -> bool:
+        return False  # a delivery with another way may take it
 
     async def _built(self) -> dict[int, AuditEvent]:
-        events: dict[int, AuditEvent] = {}
-        broken: list[Draft] = []
-        for count, draft in enumerate(self._in_flight, 1):
-            try:
-                events[draft.event_id] = self._build(draft)
-            except Exception:  # noqa: BLE001 - one event that cannot be built must not take the others with it
-                broken.append(draft)
-            if count % _BUILD_SLICE == 0:
-                await asyncio.sleep(0)
+        events, broken = await built(self._in_flight, self._build)
         if broken:
             self.refuse(broken, "invalid_context")
             _log.error(
@@ -194,15 +223,16 @@ class Delivery:
             )
         return events
 
-    async def _back_off(self, pause: float) -> float:
-        """Wait before the next try and return the pause after that."""
+    async def _back_off(self) -> None:
+        """Wait before the next try, and longer before the one after that."""
         # Jitter keeps many producers from returning to a sick sink in step.
-        if await _came(self._retry, random.uniform(pause / 2, pause)):  # noqa: S311 - no secret depends on it
+        if await came(self._retry, random.uniform(self._pause / 2, self._pause)):  # noqa: S311 - no secret depends on it
             self._retry.clear()
             # Whoever flushes in a loop must not make this one a busy loop.
             await asyncio.sleep(_FIRST_PAUSE)
-            return _FIRST_PAUSE
-        return min(pause * 2, _LONGEST_PAUSE_CLOSING if self._closing else _LONGEST_PAUSE)
+            self._pause = _FIRST_PAUSE
+        else:
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE_CLOSING if self._closing else _LONGEST_PAUSE)
 
     async def _write(self, part: Sequence[Draft], batch: Sequence[AuditEvent]) -> bool:
         """Write once; False when the sink is unavailable, True when something was settled or learned."""
@@ -223,9 +253,9 @@ class Delivery:
             return False
         else:
             gone = self._release(part)
-            self.delivered += len(gone)
+            self._delivered += len(gone)
             self._portion *= 2
-            self._tell(gone, None)
+            self._tell(gone, "accepted")
         return True
 
     def _release(self, drafts: Sequence[Draft]) -> list[Draft]:
@@ -236,15 +266,15 @@ class Delivery:
         self._moved.set()
         return gone
 
-    def _tell(self, drafts: Sequence[Draft], error: TenauditError | None) -> None:
+    def _tell(self, drafts: Sequence[Draft], outcome: str | TenauditError) -> None:
         """Settle the futures of those who wait; most batches have none."""
         for draft in drafts if self.waiters else ():
             future = self.waiters.get(draft.event_id)
             if future is not None and not future.done():
-                if error is None:
-                    future.set_result(None)
+                if isinstance(outcome, str):
+                    future.set_result(outcome)
                 else:
-                    future.set_exception(error)
+                    future.set_exception(outcome)
 
     def _drop_refused(self, part: Sequence[Draft], refusal: SinkRejected) -> None:
         refused = [draft for draft in part if UUID(int=draft.event_id) in refusal.event_ids]
@@ -267,13 +297,3 @@ class Delivery:
                 "the audit sink is unavailable, events wait",
                 extra={"action": "audit_sink_unavailable", "events": self.in_flight, "error": type(error).__name__},
             )
-
-
-async def _came(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event up to *seconds*; tell whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

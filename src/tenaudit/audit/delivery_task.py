@@ -5,19 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.delivery import Delivery
+from tenaudit.audit.delivery_spooling import SpoolingDelivery
+from tenaudit.audit.draft import event_of
+from tenaudit.audit.spool import SpoolError
 
 if TYPE_CHECKING:
-    from tenaudit.audit.delivery import Delivery
-    from tenaudit.audit.ports import Sink
+    from collections.abc import Callable
 
-__all__ = ["DeliveryTask", "close_within"]
+    from tenaudit.audit.buffer import DraftBuffer
+    from tenaudit.audit.metrics import ProducerMetrics
+    from tenaudit.audit.options import ProducerOptions
+    from tenaudit.audit.ports import Sink
+    from tenaudit.audit.spool import Spool
+
+__all__ = ["DeliveryTask", "close_within", "started"]
 
 _log = logging.getLogger("tenaudit.audit")
 
 _CANCEL_SECONDS = 0.5
+_SHORTEST_SPILL = 1.0
 _disowned: list[asyncio.Task[None]] = []
 
 
@@ -62,7 +74,7 @@ class DeliveryTask:
         if asyncio.get_running_loop() is not self._loop and not self._loop.is_closed():
             raise ConfigurationError(f"{verb} must run on the event loop that entered the producer")
 
-    def settled(self, event_id: int) -> asyncio.Future[None]:
+    def settled(self, event_id: int) -> asyncio.Future[str]:
         """Return a future of one queued event, and hurry its delivery."""
         future = self.delivery.waiters[event_id] = self._loop.create_future()
         future.add_done_callback(lambda _: self.delivery.waiters.pop(event_id, None))
@@ -80,21 +92,60 @@ class DeliveryTask:
         except TimeoutError:
             return False
 
-    async def stop(self, seconds: float) -> None:
-        """Let the delivery finish for up to *seconds*, then end it; `Delivery.abandon` gives back the rest."""
+    async def stop(self, until: float) -> None:
+        """Let the delivery finish, end it, and spool what is left; `Delivery.abandon` gives back the rest.
+
+        Args:
+            until: the time, on the monotonic clock, when all of it has to be done.
+        """
         if self._loop.is_closed():
             return
         self.delivery.close()
+        seconds = max(0.0, until - time.monotonic())
         try:
-            await asyncio.wait({self._task}, timeout=seconds)
+            await asyncio.wait({self._task}, timeout=seconds * self.delivery.share_of_closing)
         finally:
             self._task.cancel()
         # A sink may refuse to be cancelled; whoever closes does not wait for it for ever.
         await asyncio.wait({self._task}, timeout=_CANCEL_SECONDS)
+        await self.delivery.spill_all(max(_SHORTEST_SPILL, until - time.monotonic()))
 
 
-async def close_within(sink: Sink, seconds: float) -> None:
-    """Close a sink; one that fails, or takes longer than *seconds*, is left behind with a line in the log."""
+async def started(
+    buffer: DraftBuffer,
+    sink: Sink,
+    spool: Spool | None,
+    metrics: ProducerMetrics,
+    options: ProducerOptions,
+    publish: Callable[[], None],
+    names: tuple[str, str],
+) -> DeliveryTask:
+    """Start the delivery that fits the arguments, which are theirs; *names* are the service's and the producer's.
+
+    Raises:
+        ConfigurationError: another process has the spool.
+    """
+    build = partial(event_of, service=names[0], producer_id=names[1])
+    if spool is None:
+        return DeliveryTask(Delivery(buffer, sink, metrics, build=build, options=options, publish=publish))
+    try:
+        # The first use opens it: who else has the folder is to be known now, and whether something is left in it.
+        await spool.read(1)
+    except SpoolError as error:
+        _log.warning(
+            "the spool fails at the start", extra={"action": "audit_spool_failed", "error": type(error).__name__}
+        )
+    return DeliveryTask(
+        SpoolingDelivery(
+            buffer, sink, metrics, build=build, options=options, publish=publish, spool=spool, producer_id=names[1]
+        )
+    )
+
+
+async def close_within(sink: Sink | Spool | None, seconds: float) -> None:
+    """Close a sink or spool; one that fails, or takes longer than *seconds*, is left behind with a line in the log."""
+    if sink is None:
+        return
     closing = asyncio.ensure_future(_closed(sink))
     try:
         # Not wait_for, which waits on for a sink that will not be cancelled.
@@ -104,10 +155,13 @@ async def close_within(sink: Sink, seconds: float) -> None:
     await asyncio.wait({closing}, timeout=_CANCEL_SECONDS)
     error = closing.result() if closing.done() and not closing.cancelled() else "TimeoutError"
     if error is not None:
-        _log.warning("the audit sink did not close", extra={"action": "audit_sink_close_failed", "error": error})
+        _log.warning(
+            "the audit sink or spool did not close",
+            extra={"action": "audit_sink_close_failed", "error": error, "sink": type(sink).__name__},
+        )
 
 
-async def _closed(sink: Sink) -> str | None:
+async def _closed(sink: Sink | Spool) -> str | None:
     try:
         await sink.close()
     except Exception as error:  # noqa: BLE001 - closing must end whatever the sink does

@@ -35,6 +35,7 @@ class Draft(NamedTuple):
     payload: dict[str, Any]
     context: SecurityContext
     size: int
+    schema_version: int = 1
 
 
 def event_of(draft: Draft, service: str, producer_id: str) -> AuditEvent:
@@ -58,7 +59,7 @@ def event_of(draft: Draft, service: str, producer_id: str) -> AuditEvent:
         severity=cast("Severity", draft.severity),
         service=service,
         trace_id=context.trace.trace_id,
-        schema_version=1,
+        schema_version=draft.schema_version,
         payload=draft.payload,
         redactions=(),
         producer_id=producer_id,

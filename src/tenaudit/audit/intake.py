@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tenaudit._kernel.clock import Clock
+    from tenaudit.audit.schema import PayloadCheck
 
 __all__ = ["Intake", "is_context"]
 
@@ -32,11 +33,13 @@ class Intake:
 
     Args:
         clock: time source of `occurred_at` and of the ids.
+        schemas: what the payload of a success is held to. Denials and failures say what went wrong instead.
     """
 
-    __slots__ = ("_actions", "_ids", "_lock", "_time_ns", "seq")
+    __slots__ = ("_actions", "_ids", "_lock", "_schemas", "_time_ns", "seq")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, schemas: PayloadCheck | None = None) -> None:
+        self._schemas = schemas
         self._time_ns = clock.time_ns
         self._ids = Uuid7Source()
         self._actions: set[str] = set()
@@ -69,6 +72,9 @@ class Intake:
             severity = _normal(severity)
         if outcome not in _OUTCOMES:
             raise PayloadRefused("invalid_outcome", "outcome must be success, denied or failure")
+        version = 1
+        if self._schemas is not None and outcome == "success":
+            payload, version = self._schemas(action, payload)
         copied, size = snapshot(payload) if payload else ({}, 2)
         if resource_id is not None or resource_type is not None:
             size += _resource_size(
@@ -94,6 +100,7 @@ class Intake:
                 copied,
                 context,
                 size,
+                version,
             ),
         )
 

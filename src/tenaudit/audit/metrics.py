@@ -11,12 +11,15 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from tenaudit.audit.spool_gauges import SpoolGauges
 from tenaudit.errors.instruments import counter, gauge, histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prometheus_client import Gauge
+
+    from tenaudit.audit.spool import Spool
 
 __all__ = ["ProducerMetrics"]
 
@@ -96,13 +99,18 @@ def _quiet(
 class ProducerMetrics:
     """The metric families of producers on one registry; counting never raises."""
 
-    def __init__(self, registry: CollectorRegistry | None, sink: str, queue: _Queue) -> None:
+    def __init__(
+        self, registry: CollectorRegistry | None, sink: str, queue: _Queue, spool: Spool | None = None
+    ) -> None:
         home = REGISTRY if registry is None else registry
         with _lock:
             if home not in _queues:
                 _queues[home] = _Queues(home)
         self._queues = _queues[home]
         self._queues.add(queue)
+        self._spools = SpoolGauges.on(registry)
+        if spool is not None:
+            self._spools.add(spool)
         self._emitted = counter(
             home, "audit_events_emitted_total", "Calls of emit by what became of them.", ("outcome",)
         )
@@ -139,6 +147,7 @@ class ProducerMetrics:
                 self._emitted.labels(outcome).inc(total - before)
                 self._published[outcome] = total
         self._queues.publish()
+        self._spools.publish()
 
     @_quiet
     def rejected(self, reason: str) -> None:

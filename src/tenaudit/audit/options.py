@@ -5,20 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.spool import Spool
 
 __all__ = ["ProducerOptions", "check_wiring"]
 
 _MAX_SERVICE = 128
+_ABOVE_ZERO = (
+    "capacity",
+    "max_bytes",
+    "batch_size",
+    "close_timeout",
+    "write_timeout",
+    "block_timeout",
+    "spool_after",
+)
 
 
-def check_wiring(service: str, spool: object | None) -> None:
-    """Refuse a service name that no event can carry, and a spool.
+def check_wiring(service: str, spool: object | None, overflow: str) -> None:
+    """Refuse a service name that no event can carry, a spool that is none, and a policy that lacks one.
 
     Raises:
         ConfigurationError: as above.
     """
-    if spool is not None:
-        raise ConfigurationError("a spool is not available in this version")
+    if spool is None and overflow == "spool":
+        raise ConfigurationError("overflow='spool' needs spool=, for example tenaudit.backends.spool.DiskSpool(folder)")
+    if spool is not None and not isinstance(spool, Spool):
+        raise ConfigurationError("spool must be a Spool, for example tenaudit.backends.spool.DiskSpool(folder)")
     if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
         raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
 
@@ -39,13 +51,17 @@ class ProducerOptions:
     close_timeout: float
     write_timeout: float
     block_timeout: float
+    spool_after: float
+
+    @property
+    def room(self) -> int:
+        """Events that may wait in memory: with `overflow="spool"` as many again as `capacity` wait for the disk."""
+        return 2 * self.capacity if self.overflow == "spool" else self.capacity
 
     def __post_init__(self) -> None:
-        if self.overflow == "spool":
-            raise ConfigurationError("overflow='spool' needs a spool, which this version does not have; use 'drop'")
-        if self.overflow not in ("drop", "block"):
-            raise ConfigurationError(f"overflow must be 'drop' or 'block', not {self.overflow!r}")
-        for name in ("capacity", "max_bytes", "batch_size", "close_timeout", "write_timeout", "block_timeout"):
+        if self.overflow not in ("drop", "block", "spool"):
+            raise ConfigurationError(f"overflow must be 'drop', 'block' or 'spool', not {self.overflow!r}")
+        for name in _ABOVE_ZERO:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be above 0")
         if self.linger < 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tenaudit._kernel.clock import SystemClock
@@ -13,9 +12,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.fork import restart_in_child
 from tenaudit.audit.account import ProducerAccount
 from tenaudit.audit.buffer import DraftBuffer
-from tenaudit.audit.delivery import Delivery
-from tenaudit.audit.delivery_task import DeliveryTask, close_within
-from tenaudit.audit.draft import event_of
+from tenaudit.audit.delivery_task import DeliveryTask, close_within, started
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.metrics import ProducerMetrics
 from tenaudit.audit.options import ProducerOptions, check_wiring
@@ -32,12 +29,14 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.draft import Draft
+    from tenaudit.audit.schema import PayloadCheck
+    from tenaudit.audit.spool import Spool
     from tenaudit.security import SecurityContext
 
 __all__ = ["AuditProducer"]
 
 _SAMPLE = 64
-_SHORTEST_SINK_CLOSE = 1.0
+_SHORTEST_CLOSE = 1.0
 
 
 class AuditProducer:
@@ -50,17 +49,19 @@ class AuditProducer:
         sink: where events go; the producer closes it.
         service: name of the service, in every event.
         capacity, max_bytes: events and bytes that may wait in memory.
-        overflow: what a full queue does: `"drop"`, or `"block"`, save on the delivering loop, which cannot wait.
-        batch_size: events in one write.
-        linger: seconds to wait for a fuller batch.
+        overflow: what a full queue does: `"drop"`, `"block"`, save on the delivering loop, which cannot wait, or
+            `"spool"`, which empties it to disk while it fills, and drops what comes faster than the disk.
+        batch_size, linger: events in one write, and seconds to wait for a fuller one.
         close_timeout: seconds that closing may take to deliver what waits.
-        spool: where events go that do not fit; none in this version.
+        spool: where events go while the sink is ill, and what is left at closing; the producer closes it.
         write_timeout, block_timeout: seconds that one write may take, and that `"block"` may wait.
+        spool_after: seconds that the sink may be ill before memory goes to the spool.
+        schemas: checks the payload of each success, as `SchemaRegistry.check` does; an event that fails is rejected.
         registry: where the metric families live.
         clock: time source of `occurred_at` and the ids.
 
     Raises:
-        ConfigurationError: an unknown overflow policy, or a bound below 1.
+        ConfigurationError: an unknown overflow policy, one that lacks its spool, or a bound below 1.
 
     Example:
         >>> import asyncio
@@ -88,21 +89,22 @@ class AuditProducer:
         batch_size: int = 500,
         linger: float = 0.05,
         close_timeout: float = 5.0,
-        spool: object | None = None,
+        spool: Spool | None = None,
         write_timeout: float = 5.0,
         block_timeout: float = 1.0,
+        spool_after: float = 2.0,
+        schemas: PayloadCheck | None = None,
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_wiring(service, spool)
-        self.service = service
-        self._sink = sink
+        check_wiring(service, spool, overflow)
+        self.service, self._sink, self._spool = service, sink, spool
         self._options = ProducerOptions(
-            capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout
+            capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout, spool_after
         )
-        self._intake = Intake(clock or SystemClock())
-        self._buffer = DraftBuffer(capacity, max_bytes)
-        self._metrics = ProducerMetrics(registry, type(sink).__name__, self._buffer)
+        self._intake = Intake(clock or SystemClock(), schemas)
+        self._buffer = DraftBuffer(self._options.room, max_bytes)
+        self._metrics = ProducerMetrics(registry, type(sink).__name__, self._buffer, spool)
         self._begin()
         restart_in_child(self)
 
@@ -125,18 +127,15 @@ class AuditProducer:
         self._begin()
 
     async def __aenter__(self) -> Self:
-        """Start delivering on the running loop."""
+        """Start delivering on the running loop.
+
+        Raises:
+            ConfigurationError: it was started or closed before, or another process has the spool.
+        """
         if self._task is not None or self._closed:
             raise ConfigurationError("this producer is already started, or closed: make another one")
-        delivery = Delivery(
-            self._buffer,
-            self._sink,
-            self._metrics,
-            build=partial(event_of, service=self.service, producer_id=self.producer_id),
-            options=self._options,
-            publish=self._publish,
-        )
-        self._task = DeliveryTask(delivery)
+        names, parts = (self.service, self.producer_id), (self._buffer, self._sink, self._spool)
+        self._task = await started(*parts, self._metrics, self._options, self._publish, names)
         return self
 
     async def __aexit__(
@@ -199,7 +198,7 @@ class AuditProducer:
         context: SecurityContext | None = None,
         deadline: float = 5.0,
     ) -> EmitResult:
-        """Take one event and return once the sink has it.
+        """Take one event and return once the sink has it, or the spool: its status tells, `accepted` or `spooled`.
 
         The arguments are those of `emit`; past *deadline* seconds the outcome is unknown.
 
@@ -224,12 +223,12 @@ class AuditProducer:
         # Nothing was awaited since emit, so the delivery on this loop cannot have settled the event yet.
         settled = self._task.settled(result.event_id.int)
         try:
-            await asyncio.wait_for(settled, deadline)
+            status = await asyncio.wait_for(settled, deadline)
         except TimeoutError:
             raise DeliveryUnknown from None
         except SinkRejected as refusal:
             raise EmitRejected(refusal.reason) from refusal
-        return result
+        return EmitResult(status, None, result.event_id.int)
 
     async def flush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - contract name
         """Wait until everything emitted so far is delivered; False when *timeout* seconds were not enough."""
@@ -253,15 +252,16 @@ class AuditProducer:
         self._buffer.close()
         until = time.monotonic() + self._options.close_timeout
         try:
-            await self._stop()
-            await close_within(self._sink, max(until - time.monotonic(), _SHORTEST_SINK_CLOSE))
+            await self._stop(until)
+            for end in (self._sink, self._spool):
+                await close_within(end, max(until - time.monotonic(), _SHORTEST_CLOSE))
         finally:
             self._ended.set()
 
-    async def _stop(self) -> None:
+    async def _stop(self, until: float) -> None:
         try:
             if self._task:
-                await self._task.stop(self._options.close_timeout)
+                await self._task.stop(until)
         finally:
             left = self._buffer.take_all() if self._task is None else self._task.delivery.abandon()
             if left:
