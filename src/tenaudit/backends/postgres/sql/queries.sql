@@ -1,6 +1,8 @@
 -- bind: Name the tenants of this transaction and its deadlines; all of it ends with the transaction.
 SELECT set_config('tenaudit.tenants', $1, true), set_config('statement_timeout', $2, true),
-  set_config('lock_timeout', $2, true)
+  set_config('lock_timeout', $2, true),
+  -- Else a statement whose client is gone runs on, and holds its connection, until its time is up.
+  set_config('client_connection_check_interval', '500ms', true)
 
 -- read_secret: Return a secret of the store.
 SELECT value FROM tenaudit.meta WHERE name = $1

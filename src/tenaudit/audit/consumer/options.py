@@ -1,0 +1,51 @@
+"""The bounds of a consumer, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from tenaudit._kernel.error import ConfigurationError
+
+__all__ = ["ConsumerOptions"]
+
+_MAY_BE_ZERO = frozenset({"first_pause", "longest_pause"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerOptions:
+    """How much a consumer takes at once and how long it waits; times in seconds.
+
+    Args:
+        batch_size: most records of one transaction.
+        batch_bytes: most bytes of their values; a single larger record is taken alone.
+        poll: how long one fetch waits for records, and so how long stopping waits for a quiet source.
+        try_timeout: what one call of the store, the dead letters or the source may take.
+        settle_timeout: how long a rebalance waits for the batch in hand; below the group's rebalance timeout.
+        stop_timeout: how long stopping waits for the batch in hand.
+        first_pause: the pause after a failure, doubled after each further one.
+        longest_pause: its bound.
+        give_up_after: failing this long without a break ends the consumer with `ConsumerStalled`.
+
+    Raises:
+        ConfigurationError: a bound that is not above zero.
+
+    Example:
+        >>> ConsumerOptions(batch_size=100).batch_size
+        100
+    """
+
+    batch_size: int = 500
+    batch_bytes: int = 4 * 2**20
+    poll: float = 1.0
+    try_timeout: float = 30.0
+    settle_timeout: float = 5.0
+    stop_timeout: float = 5.0
+    first_pause: float = 0.1
+    longest_pause: float = 5.0
+    give_up_after: float = 600.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
+                raise ConfigurationError(f"{field.name} must be above 0")

@@ -1,0 +1,88 @@
+"""How to reach a cluster, and who to be there."""
+
+from __future__ import annotations
+
+import re
+import ssl  # noqa: TC003 - the type of a field, which a dataclass shows
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tenaudit._kernel.error import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["KafkaSecurity", "checked_servers", "checked_topic"]
+
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+# Kafka's own rule for the names of topics.
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """Encryption and identity of a connection.
+
+    Args:
+        protocol: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
+        ssl_context: what an `SSL` protocol needs.
+        sasl_mechanism: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `GSSAPI` or `OAUTHBEARER`.
+        username: of `PLAIN` and `SCRAM`.
+        password: likewise; kept out of the repr.
+        token_provider: aiokafka's `AbstractTokenProvider`, for `OAUTHBEARER`.
+
+    Raises:
+        ConfigurationError: an unknown protocol, or one of `SSL` without a context.
+
+    Example:
+        >>> KafkaSecurity("SASL_PLAINTEXT", sasl_mechanism="PLAIN", username="audit", password="hidden")
+        KafkaSecurity(protocol='SASL_PLAINTEXT', sasl_mechanism='PLAIN', username='audit')
+    """
+
+    protocol: str = "PLAINTEXT"
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    sasl_mechanism: str = "PLAIN"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token_provider: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.protocol not in _PROTOCOLS:
+            raise ConfigurationError(f"protocol must be one of {', '.join(_PROTOCOLS)}, not {self.protocol!r}")
+        if self.protocol.endswith("SSL") and self.ssl_context is None:
+            raise ConfigurationError(f"protocol {self.protocol} needs an ssl_context")
+
+    def options(self) -> dict[str, Any]:
+        """Return aiokafka's names for these."""
+        return {
+            "security_protocol": self.protocol,
+            "ssl_context": self.ssl_context,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+            "sasl_oauth_token_provider": self.token_provider,
+        }
+
+
+def checked_servers(bootstrap_servers: str | Sequence[str]) -> list[str]:
+    """Return the servers as a list of `host:port`.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    given = bootstrap_servers.split(",") if isinstance(bootstrap_servers, str) else bootstrap_servers
+    servers = [server.strip() for server in given]
+    if not servers or not all(servers):
+        raise ConfigurationError("bootstrap_servers must name at least one host:port")
+    return servers
+
+
+def checked_topic(topic: str) -> str:
+    """Return *topic*.
+
+    Raises:
+        ConfigurationError: no topic can have this name.
+    """
+    if _TOPIC.match(topic) is None or topic in (".", ".."):
+        raise ConfigurationError(f"topic must be 1 to 249 letters, digits, dots, dashes and underscores, not {topic!r}")
+    return topic
