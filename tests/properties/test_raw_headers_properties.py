@@ -92,6 +92,18 @@ def test_a_twin_of_a_known_caller_is_refused() -> None:
             extract_raw([*known, (b"x_roles", b"Admin")], settings=settings)
 
 
+def test_a_header_that_a_known_caller_sends_twice_is_refused() -> None:
+    settings = SecuritySettings(random_bytes=bytes)
+    known = [(b"x-tenant-id", TENANT), (b"x-roles", b"Cashier")]
+    for harmless in ([], [(b"accept", b"a"), (b"accept", b"b")]):
+        for _ in range(2):
+            assert extract_raw([*known, *harmless], settings=settings).roles == {"Cashier"}
+            for name, value in known:
+                with pytest.raises(ApiError) as caught:
+                    extract_raw([*known, (name, value)], settings=settings)
+                assert caught.value.code == "ambiguous_header"
+
+
 def test_headers_may_come_from_anything_that_can_be_read_once() -> None:
     pairs = [(b"x-tenant-id", TENANT), (b"x-roles", b"Cashier")]
     assert extract_raw(iter(pairs), settings=SETTINGS) == extract_raw(tuple(pairs), settings=SETTINGS)
