@@ -10,12 +10,18 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tenaudit.audit import AuditProducer
+from tenaudit.audit import AuditProducer, FanOutMember, FanOutSink
+from tenaudit.audit.consumer import Consumer
+from tenaudit.audit.outbox import OutboxRelay
 from tenaudit.audit.parameters import PARAMETERS
 from tenaudit.backends.jwks import JwksKeySource
+from tenaudit.backends.kafka import KafkaSink
 from tenaudit.backends.memory import MemorySink
+from tenaudit.backends.sqlite.outbox_relay import SqliteOutboxSource
 from tenaudit.cli.app import app
 from tenaudit.errors import ErrorCatalogue
+from tenaudit.errors.durations import Durations
+from tenaudit.errors.tally import Tallies
 from tenaudit.gate import Gate
 from tenaudit.policy import Capability, MatrixEngine, PolicyFile, PolicyMatrix, RoleCompat, ShadowEngine
 from tenaudit.security import ApiKeyAuthenticator, DefaultRole, InMemoryApiKeyStore, SecuritySettings
@@ -100,11 +106,15 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
     gate.security.on_untrusted("unsigned")
     assert JwksKeySource("https://idp.example/jwks", registry=registry)
     assert DefaultRole(ApiKeyAuthenticator(InMemoryApiKeyStore()), "Support", registry=registry)
+    assert OutboxRelay(SqliteOutboxSource(tmp_path / "app.db"), MemorySink(), registry=registry)
     matrix = MatrixEngine(PolicyMatrix.default())
     ShadowEngine(matrix, matrix, registry=registry)
     RoleCompat(["Admin"], "audit_view", registry=registry)
     (tmp_path / "policy.toml").write_text("[roles]\n")
     PolicyFile(tmp_path / "policy.toml", registry=registry)
+    assert FanOutSink([FanOutMember(MemorySink(), "docs")], registry=registry)
+    assert KafkaSink("127.0.0.1:9092", registry=registry)
+    Consumer(None, None, None, registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (
@@ -120,7 +130,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
 def _labels(registry: CollectorRegistry, name: str) -> tuple[str, ...]:
     # What prometheus-client says of a family has no label names before the first sample.
     (collector,) = {c for c, names in registry._collector_to_names.items() if name in names}
-    return tuple(collector._labelnames)
+    return tuple(collector.labelnames if isinstance(collector, Tallies | Durations) else collector._labelnames)
 
 
 def _commands(

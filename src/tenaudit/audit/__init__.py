@@ -1,6 +1,9 @@
 """Audit: events that are complete, durable, queryable, redacted by role and tamper-evident."""
 
+from tenaudit.audit.audited import audited
+from tenaudit.audit.bound_producer import BOUND_PRODUCER, bind_producer
 from tenaudit.audit.event import AuditEvent
+from tenaudit.audit.fan_out import BreakerPolicy, FanOutMember, FanOutSink
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
 from tenaudit.audit.parameters import query_from_parameters
 from tenaudit.audit.ports import (
@@ -17,28 +20,58 @@ from tenaudit.audit.ports import (
 from tenaudit.audit.producer import AuditProducer
 from tenaudit.audit.query import AuditQuery, InvalidCursor, InvalidQuery
 from tenaudit.audit.redaction import Redactor, redact_event_fields
+from tenaudit.audit.schema import (
+    DEFAULT_REGISTRY,
+    Change,
+    EventType,
+    InvalidPayload,
+    PayloadCheck,
+    SchemaRegistry,
+    compare_schemas,
+    event_type,
+)
+from tenaudit.audit.spool import Spool, SpoolBatch, SpoolError, SpoolFull, SpoolStats
 from tenaudit.audit.view import event_view
 
 __all__ = [
+    "BOUND_PRODUCER",
+    "DEFAULT_REGISTRY",
     "AppendResult",
     "AuditEvent",
     "AuditProducer",
     "AuditQuery",
+    "BreakerPolicy",
+    "Change",
     "DeliveryUnknown",
     "EmitRejected",
     "EmitResult",
+    "EventType",
+    "FanOutMember",
+    "FanOutSink",
     "InvalidCursor",
+    "InvalidPayload",
     "InvalidQuery",
     "Page",
+    "PayloadCheck",
     "Problem",
     "ProducerStats",
     "Redactor",
+    "SchemaRegistry",
     "Sink",
     "SinkRejected",
     "SinkUnavailable",
+    "Spool",
+    "SpoolBatch",
+    "SpoolError",
+    "SpoolFull",
+    "SpoolStats",
     "Store",
     "StoreError",
     "VerifyReport",
+    "audited",
+    "bind_producer",
+    "compare_schemas",
+    "event_type",
     "event_view",
     "query_from_parameters",
     "redact_event_fields",

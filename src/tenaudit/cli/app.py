@@ -18,10 +18,15 @@ __all__ = ["COMMANDS", "app"]
 COMMANDS: Mapping[str, CommandEntry] = MappingProxyType(
     {
         "audit": CommandEntry("tenaudit.cli.audit", "audit", "Query and verify stored events.", "cli"),
+        "consume": CommandEntry("tenaudit.cli.consume", "consume", "Store the events of a Kafka topic.", "cli"),
+        "db": CommandEntry("tenaudit.cli.db", "db", "Make and check the tables in PostgreSQL.", "cli"),
         "demo": CommandEntry("tenaudit.cli.demo", "demo", "Run a small platform on this machine.", "demo"),
         "import": CommandEntry("tenaudit.cli.import_", "import_", "Load existing audit logs into a store.", "cli"),
         "keys": CommandEntry("tenaudit.cli.keys", "keys", "Create, list, revoke and rotate API keys.", "cli"),
         "policy": CommandEntry("tenaudit.cli.policy", "policy", "Show, check and compare policy matrices.", "cli"),
+        "relay": CommandEntry("tenaudit.cli.relay", "relay", "Write the events of an outbox to a sink.", "cli"),
+        "schema": CommandEntry("tenaudit.cli.schema", "schema", "Export and compare schemas of events.", "cli"),
+        "serve": CommandEntry("tenaudit.cli.serve", "serve", "Answer queries of the audit trail over HTTP.", "demo"),
     }
 )
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
+from tenaudit.cli.audit_dlq import dlq
+from tenaudit.cli.audit_export import export
 from tenaudit.cli.audit_query import query
+from tenaudit.cli.audit_stats import stats
+from tenaudit.cli.audit_tail import tail
 from tenaudit.cli.audit_verify import verify
 
 __all__ = ["audit"]
@@ -12,8 +16,12 @@ __all__ = ["audit"]
 
 @click.group()
 def audit() -> None:
-    """Query and verify stored events."""
+    """Query, follow, count, export and verify stored events, and replay dead letters."""
 
 
+audit.add_command(dlq)
+audit.add_command(export)
 audit.add_command(query)
+audit.add_command(stats)
+audit.add_command(tail)
 audit.add_command(verify)
