@@ -134,4 +134,7 @@ class SpoolingProducerMachine(RuleBasedStateMachine):
 
 
 TestSpoolingProducer = SpoolingProducerMachine.TestCase
-TestSpoolingProducer.settings = settings(settings(), stateful_step_count=20)
+# Its steps wait for a real disk and a real clock: few and short runs, else a busy machine takes minutes.
+TestSpoolingProducer.settings = settings(
+    settings(), max_examples=max(20, settings().max_examples // 4), stateful_step_count=15
+)

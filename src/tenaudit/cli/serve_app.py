@@ -6,7 +6,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
+
+from tenaudit._kernel.extras import MissingExtra
+
+try:
+    from starlette.applications import Starlette
+except ImportError as error:
+    raise MissingExtra("demo", "starlette") from error
 
 from tenaudit.adapters.starlette import audit_routes, install, internal_routes
 from tenaudit.audit import AuditProducer, SinkUnavailable, StoreError

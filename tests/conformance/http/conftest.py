@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tenaudit.testing.services.port import accepts, free_port
-from tests.conformance.http.shop import VARIANTS
+from tests.conformance.http.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

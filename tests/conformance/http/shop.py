@@ -116,9 +116,6 @@ def gate_of(variant: str) -> Gate:
     return Gate("shop", **options)
 
 
-VARIANTS = ("mesh", "limited", "roles", "none", "signed", "edge")
-
-
 def _record() -> ApiKeyRecord:
     _, made = new_api_key(UUID(TENANT), ["Inventory"])
     prefix, secret = API_KEY[:15], API_KEY[16:]

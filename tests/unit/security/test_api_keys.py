@@ -13,7 +13,6 @@ from tenaudit.security import (
     Actor,
     ApiKeyAuthenticator,
     InMemoryApiKeyStore,
-    JwtAuthenticator,
     Principal,
     authenticate_chain,
     new_api_key,
@@ -158,15 +157,6 @@ def test_a_chain_without_a_credential_is_401_with_a_challenge(chain):
         asyncio.run(authenticate_chain(chain, {}))
     assert caught.value.status == 401
     assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer"
-
-
-def test_the_challenge_names_each_scheme_that_would_do_once():
-    secret = "an example secret of at least 32 bytes"
-    tokens = JwtAuthenticator({"k1": ("HS256", secret)}, issuer="idp", audience="api")
-    chain = [tokens, ApiKeyAuthenticator(InMemoryApiKeyStore([])), _Fixed(None)]
-    with pytest.raises(ApiError) as caught:
-        asyncio.run(authenticate_chain(chain, {}))
-    assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer, ApiKey"
 
 
 @pytest.mark.parametrize("scheme", [None, 7, "", "two words", "Own\r\nX: y", "x" * 65])

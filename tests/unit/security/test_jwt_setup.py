@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tenaudit.errors import ConfigurationError
-from tenaudit.security import JwtAuthenticator
+from tenaudit.errors import ApiError, ConfigurationError
+from tenaudit.security import ApiKeyAuthenticator, InMemoryApiKeyStore, JwtAuthenticator, authenticate_chain
 
 SECRET = "a secret of at least thirty-two bytes"
 RSA = rsa.generate_private_key(65537, 2048)
@@ -62,3 +64,17 @@ def test_no_keys_no_issuer_or_no_audience_is_a_configuration_error():
 def test_the_leeway_is_bounded(leeway):
     with pytest.raises(ConfigurationError, match="leeway"):
         build({"k": ("HS256", SECRET)}, leeway=leeway)
+
+
+class Silent:
+    async def authenticate(self, _headers):
+        return None
+
+
+def test_the_challenge_names_each_scheme_that_would_do_once():
+    secret = "an example secret of at least 32 bytes"
+    tokens = JwtAuthenticator({"k1": ("HS256", secret)}, issuer="idp", audience="api")
+    chain = [tokens, ApiKeyAuthenticator(InMemoryApiKeyStore([])), Silent()]
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(authenticate_chain(chain, {}))
+    assert dict(caught.value.headers)["WWW-Authenticate"] == "Bearer, ApiKey"

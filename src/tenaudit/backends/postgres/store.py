@@ -71,14 +71,12 @@ class PostgresStore:
 
     @classmethod
     def connect(cls, dsn: str, *, max_connections: int = 10, deadline: float = 5.0) -> Self:
-        """Return the store of a database.
+        """Return the store of a database; all but the arguments is checked once it is awaited, entered or first used.
 
         Raises:
-            ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range.
-
-        Raises (once it is awaited, entered or first used):
-            ConfigurationError: the tables are missing or of another version, or the user or the tables are such that
-                tenants would not be kept apart; it names all that is wrong.
+            ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range; the tables are missing or of
+                another version, or the user or the tables are such that tenants would not be kept apart; it names all
+                that is wrong.
             StoreError: there is no such server or database.
         """
         return cls(dsn, max_connections=max_connections, deadline=deadline)
