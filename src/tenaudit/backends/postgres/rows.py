@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenaudit.audit import AuditEvent, StoreError
 from tenaudit.audit.event import wire_time
-from tenaudit.audit.integrity import MAX_SAFE_INTEGER, CanonicalError, canonical_json, leaf_hash
+from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SealedRow", "actual_leaf", "content_hash", "event_from_row", "is_evidence", "plain_uuid"]
+__all__ = ["SealedRow", "actual_leaf", "event_from_row", "is_evidence", "plain_uuid"]
 
 # In the order of the record, which is what a leaf commits to.
 _COLUMNS = (
@@ -42,13 +41,7 @@ _texts = itemgetter(*(column for column in _COLUMNS if column not in ("schema_ve
 _required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _TEXT = {str, type(None)}
 _INTEGER = {int, type(None)}
-_LONG_DIGITS = re.compile(r"\d{16}")
 _BROKEN = b""
-
-
-def content_hash(key: bytes, leaf: bytes) -> bytes:
-    """Return the keyed hash that tells a duplicate from a conflict, and that only the store can make."""
-    return hmac.digest(key, leaf, "sha256")
 
 
 def plain_uuid(value: UUID) -> UUID:
@@ -79,7 +72,7 @@ class SealedRow:
         # Encoded once, though two columns need it. Quotes in a text are escaped, so `{}` stands for it nowhere else.
         payload = canonical_json({"payload": record["payload"]})[1:-1]
         canonical = canonical_json(record | {"payload": {}}).replace(b'"payload":{}', payload, 1)
-        if b"\\u0000" in canonical and _holds_nul(record):
+        if b"\\u0000" in canonical and holds_nul(record):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
         self.tenant_id = event.tenant_id
         self.event_id = event.event_id
@@ -130,25 +123,6 @@ def _checked_record(event: AuditEvent) -> dict[str, Any]:
     return record
 
 
-def _holds_nul(value: Any) -> bool:
-    """Walk JSON values for a real U+0000; the text of an escape is none."""
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any("\x00" in key or _holds_nul(item) for key, item in value.items())
-    return isinstance(value, list | tuple) and any(_holds_nul(item) for item in value)
-
-
-def _parsed(text: str) -> Any:
-    """Read canonical JSON back: an integer beyond 2**53 - 1 there is a double whose canonical form has no fraction."""
-    return json.loads(text, parse_int=_number) if _LONG_DIGITS.search(text) else json.loads(text)
-
-
-def _number(text: str) -> float:
-    value = int(text)
-    return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else float(text)
-
-
 def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the wire form of a row, None when its JSON is not exactly what was written."""
     record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
@@ -156,7 +130,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         record["occurred_at"] = wire_time(row["occurred_at"])
         for column in ("payload", "redactions"):
-            record[column] = _parsed(row[column])
+            record[column] = parsed_json(row[column])
             if canonical_json(record[column]).decode() != row[column]:
                 return None
     except (ValueError, TypeError, RecursionError, OverflowError):
@@ -197,8 +171,8 @@ def event_from_row(row: Mapping[str, Any]) -> AuditEvent:
             | {
                 "event_id": plain_uuid(row["event_id"]),
                 "tenant_id": plain_uuid(row["tenant_id"]),
-                "payload": _parsed(row["payload"]),
-                "redactions": tuple(_parsed(row["redactions"])),
+                "payload": parsed_json(row["payload"]),
+                "redactions": tuple(parsed_json(row["redactions"])),
             }
         )
     except (ValueError, TypeError, RecursionError) as error:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tenaudit.audit import AuditEvent, StoreError
-from tenaudit.audit.integrity import MAX_SAFE_INTEGER, CanonicalError, canonical_json, leaf_hash
+from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SealedRow",
     "actual_leaf",
-    "content_hash",
     "event_from_row",
     "evidence_text",
     "is_evidence",
@@ -47,13 +45,7 @@ _COLUMNS = (
 _INTEGERS = ("schema_version", "seq")
 _TEXTS = tuple(column for column in _COLUMNS if column not in _INTEGERS)
 _REQUIRED = ("actor_type", "action", "outcome", "severity", "service", "schema_version")
-_LONG_DIGITS = re.compile(r"\d{16}")
 _BROKEN = b""
-
-
-def content_hash(key: bytes, leaf: bytes) -> bytes:
-    """Return the keyed hash that tells a duplicate from a conflict, and that only the store can make."""
-    return hmac.digest(key, leaf, "sha256")
 
 
 class SealedRow:
@@ -68,7 +60,7 @@ class SealedRow:
     def __init__(self, event: AuditEvent, key: bytes) -> None:
         record = _checked_record(event)
         canonical = canonical_json(record)
-        if b"\\u0000" in canonical and _holds_nul(record):
+        if b"\\u0000" in canonical and holds_nul(record):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
         self.leaf = leaf_hash(canonical)
         self.parameters: dict[str, Any] = {
@@ -100,31 +92,12 @@ def _checked_record(event: AuditEvent) -> dict[str, Any]:
     return record
 
 
-def _holds_nul(value: Any) -> bool:
-    """Walk JSON values for a real U+0000; the text of an escape is none."""
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any("\x00" in key or _holds_nul(item) for key, item in value.items())
-    return isinstance(value, list | tuple) and any(_holds_nul(item) for item in value)
-
-
-def _parsed(text: str) -> Any:
-    """Read canonical JSON back: an integer beyond 2**53 - 1 there is a double whose canonical form has no fraction."""
-    return json.loads(text, parse_int=_number) if _LONG_DIGITS.search(text) else json.loads(text)
-
-
-def _number(text: str) -> float:
-    value = int(text)
-    return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else float(text)
-
-
 def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the wire form of a row, None when its JSON is not exactly what was written."""
     try:
         record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
         for column in ("payload", "redactions"):
-            record[column] = _parsed(row[column])
+            record[column] = parsed_json(row[column])
             if canonical_json(record[column]).decode() != row[column]:
                 return None
     except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
@@ -174,8 +147,8 @@ def event_from_row(row: sqlite3.Row) -> AuditEvent:
                 "event_id": UUID(row["event_id"]),
                 "tenant_id": UUID(row["tenant_id"]),
                 "occurred_at": datetime.fromisoformat(row["occurred_at"]),
-                "payload": _parsed(row["payload"]),
-                "redactions": tuple(_parsed(row["redactions"])),
+                "payload": parsed_json(row["payload"]),
+                "redactions": tuple(parsed_json(row["redactions"])),
             }
         )
     except (ValueError, TypeError, RecursionError) as error:
