@@ -9,6 +9,8 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
+from tests.faults.tier import DEEP, SEED
+
 _PLUGIN = "tenaudit.testing.plugin"
 # Pytest refuses one plugin under two names: an installed entry point has loaded it already.
 _installed = any(point.value == _PLUGIN for point in entry_points(group="pytest11"))
@@ -66,7 +68,8 @@ _unexpected: list[str] = []
 
 def pytest_report_header() -> str:
     """Say what is left out."""
-    return f"not collected, extras missing: {', '.join(collect_ignore_glob) or 'nothing'}"
+    faults = f"fault tier: {'deep' if DEEP else 'short'}, TENAUDIT_SEED={SEED}"
+    return f"not collected, extras missing: {', '.join(collect_ignore_glob) or 'nothing'}\n{faults}"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
