@@ -1,13 +1,14 @@
 """Tenants in PostgreSQL are kept apart by the database: queries without the application's filter see no foreign row.
 
-Every query runs on a pooled connection that other tenants use before and after, on the parent and on each partition,
-after commits, errors and cancellations, as one tenant, as another, as a stranger and as none. The default run makes a
-few hundred queries, the deep profile at least 100 000.
+Every query runs on a pooled connection that other tenants use before and after, directly and through PgBouncer in
+transaction mode, on the parent and on each partition, after commits, errors and cancellations, as one tenant, as
+another, as a stranger and as none. The default run makes a few hundred queries, the deep profile at least 100 000.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from tenaudit.backends.postgres.pool import PostgresPool
 from tenaudit.backends.postgres.search import search_statement
 from tenaudit.testing.conformance import an_event
 from tenaudit.testing.conformance.events import START
+from tests.unit.backends.pgbouncer_parts import behind_pgbouncer
 from tests.unit.backends.postgres_databases import ROLES, execute, migrated, user
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(7200)]
@@ -158,13 +160,14 @@ async def fill(dsn):
             await store.append([events[0].model_copy(update={"payload": {"other": str(tenant)}})])
 
 
-@pytest.fixture(scope="module")
-def place(postgres_service):
+@pytest.fixture(scope="module", params=["pool", pytest.param("pgbouncer", marks=pytest.mark.debian)])
+def place(request, postgres_service, tmp_path_factory):
     with (
         asyncio.Runner() as runner,
         migrated(postgres_service.dsn) as admin,
         user(admin, *ROLES) as writes,
         user(admin, "tenaudit_reader", "tenaudit_writer", "tenaudit_purger") as reads,
+        ExitStack() as stack,
     ):
         runner.run(fill(writes))
         name = reads.partition("//")[2].partition(":")[0]
@@ -175,7 +178,10 @@ def place(postgres_service):
             table: {row["tenant_id"]: row["n"] for row in rows} for table, rows in zip(TABLES, counted, strict=True)
         }
         assert all(set(each) == set(TENANTS) for each in counts.values()), counts
-        place = Place(runner, reads, ANYTHING[0], counts)
+        through = reads
+        if request.param == "pgbouncer":
+            through = stack.enter_context(behind_pgbouncer(reads, tmp_path_factory.mktemp("pgbouncer")))
+        place = Place(runner, through, ANYTHING[0], counts)
         yield place
         runner.run(place.pool.close())
 

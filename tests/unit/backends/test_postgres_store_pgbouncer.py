@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -14,18 +12,10 @@ from tenaudit.audit import AuditQuery
 from tenaudit.backends.postgres import PostgresStore, migrate, status
 from tenaudit.testing.conformance import StoreConformance, an_event
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tenaudit.testing.services import port, process
-from tests.unit.backends.postgres_databases import PASSWORD, ROLES, WITHIN, at, database, migrated, run, user
+from tests.unit.backends.pgbouncer_parts import behind_pgbouncer, pgbouncer_path
+from tests.unit.backends.postgres_databases import ROLES, WITHIN, at, database, migrated, run, user
 
 pytestmark = [pytest.mark.services, pytest.mark.debian]
-
-
-@pytest.fixture(scope="module")
-def pgbouncer():
-    path = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
-    if path is None:
-        pytest.skip("pgbouncer comes with a Debian package, which this machine does not have")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +25,15 @@ def template(postgres_service):
 
 
 @pytest.fixture
-def dsn(pgbouncer, postgres_service, template, tmp_path):
+def dsn(postgres_service, template, tmp_path):
     """The DSN of a writer of a new database, through a PgBouncer of its own."""
-    with database(postgres_service.dsn, template=template) as admin, user(admin, *ROLES) as direct:
-        listen = port.free_port()
-        known = urlsplit(postgres_service.dsn)
-        users = tmp_path / "users.txt"
-        users.write_text(
-            f'"{urlsplit(direct).username}" "{PASSWORD}"\n"{known.username}" "{known.password}"\n', encoding="utf-8"
-        )
-        config = tmp_path / "pgbouncer.ini"
-        config.write_text(
-            f"[databases]\n* = host={known.hostname} port={known.port}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listen}\nunix_socket_dir =\n"
-            f"auth_type = plain\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 1\n",
-            encoding="utf-8",
-        )
-        as_root = os.geteuid() == 0
-        if as_root:  # PgBouncer refuses to run as root: nobody must be able to reach its files
-            for path in (tmp_path, *tmp_path.parents[:-1]):
-                path.chmod(path.stat().st_mode | 0o055)
-            users.chmod(0o644)
-        account = process.Account(65534, 65534) if as_root else None
-        program = process.Program((pgbouncer, str(config)), tmp_path, tmp_path / "pgbouncer.log", account=account)
-        with process.running(program) as child:
-            process.wait_ready(child, lambda: port.accepts(listen) or None, within=30)
-            yield at(direct, port=listen, user=urlsplit(direct).username)
+    pgbouncer_path()
+    with (
+        database(postgres_service.dsn, template=template) as admin,
+        user(admin, *ROLES) as direct,
+        behind_pgbouncer(direct, tmp_path, postgres_service.dsn) as through,
+    ):
+        yield through
 
 
 class TestPostgresStoreBehindPgbouncer(StoreConformance):
