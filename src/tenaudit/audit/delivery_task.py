@@ -18,18 +18,20 @@ from tenaudit.audit.spool import SpoolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tenaudit.audit.account import ProducerAccount
     from tenaudit.audit.buffer import DraftBuffer
     from tenaudit.audit.metrics import ProducerMetrics
     from tenaudit.audit.options import ProducerOptions
     from tenaudit.audit.ports import Sink
     from tenaudit.audit.spool import Spool
 
-__all__ = ["DeliveryTask", "close_within", "started"]
+__all__ = ["DeliveryTask", "close_ends", "settled", "started"]
 
 _log = logging.getLogger("tenaudit.audit")
 
 _CANCEL_SECONDS = 0.5
 _SHORTEST_SPILL = 1.0
+_SHORTEST_CLOSE = 1.0
 _disowned: list[asyncio.Task[None]] = []
 
 
@@ -102,13 +104,14 @@ class DeliveryTask:
             return
         self.delivery.close()
         seconds = max(0.0, until - time.monotonic())
+        end = self._loop.time() + seconds
         try:
             await asyncio.wait({self._task}, timeout=seconds * self.delivery.share_of_closing)
         finally:
             self._task.cancel()
         # A sink may refuse to be cancelled; whoever closes does not wait for it for ever.
         await asyncio.wait({self._task}, timeout=_CANCEL_SECONDS)
-        await self.delivery.spill_all(max(_SHORTEST_SPILL, until - time.monotonic()))
+        await self.delivery.spill_all(max(_SHORTEST_SPILL, end - self._loop.time()))
 
 
 async def started(
@@ -142,10 +145,33 @@ async def started(
     )
 
 
-async def close_within(sink: Sink | Spool | None, seconds: float) -> None:
-    """Close a sink or spool; one that fails, or takes longer than *seconds*, is left behind with a line in the log."""
-    if sink is None:
-        return
+async def settled(
+    task: DeliveryTask | None, buffer: DraftBuffer, account: ProducerAccount, publish: Callable[[], None], until: float
+) -> int:
+    """Deliver what waits by *until*, drop and count the rest; return how many of those may have arrived unheard."""
+    try:
+        if task is not None:
+            await task.stop(until)
+    finally:
+        unsettled = 0 if task is None else task.delivery.in_flight
+        left = buffer.take_all() if task is None else task.delivery.abandon()
+        if left:
+            account.drop("not_delivered_at_close", len(left), at_emit=False)
+        publish()
+    return unsettled
+
+
+async def close_ends(sink: Sink, spool: Spool | None, until: float) -> None:
+    """Close both by the time *until* on the monotonic clock, or a second later each.
+
+    One that fails, or takes longer, is left behind with a line in the log.
+    """
+    for end in (sink, spool):
+        if end is not None:
+            await _close_within(end, max(until - time.monotonic(), _SHORTEST_CLOSE))
+
+
+async def _close_within(sink: Sink | Spool, seconds: float) -> None:
     closing = asyncio.ensure_future(_closed(sink))
     try:
         # Not wait_for, which waits on for a sink that will not be cancelled.

@@ -9,6 +9,7 @@ from tenaudit._kernel.ids import Uuid7Source
 from tenaudit.audit.draft import Draft
 from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, normal_severity
 from tenaudit.audit.payload import PayloadRefused, check_text, snapshot
+from tenaudit.audit.schema.promise import promised
 from tenaudit.security import SecurityContext
 
 if TYPE_CHECKING:
@@ -51,6 +52,26 @@ class Intake:
         self._ids.reset()
         self.seq = 0
 
+    def begin(self) -> int:
+        """Return the present Unix millisecond, or 0 when no id can tell it; ids that come later are not before it."""
+        now_ms = self._time_ns() // 1_000_000
+        try:
+            with self._lock:
+                self._ids.advance(now_ms)
+        except ValueError:
+            return 0
+        return now_ms
+
+    def number_after_all(self) -> tuple[int, int, int]:
+        """Return id, time in microseconds and number of a record that comes after all drafts, and is none itself.
+
+        Raises:
+            ValueError: the clock tells a time that no id can.
+        """
+        now_ns = self._time_ns()
+        with self._lock:
+            return self._ids.advance(now_ns // 1_000_000), now_ns // 1_000, self.seq
+
     def draft(
         self,
         action: str,
@@ -74,7 +95,7 @@ class Intake:
             raise PayloadRefused("invalid_outcome", "outcome must be success, denied or failure")
         version = 1
         if self._schemas is not None and outcome == "success":
-            payload, version = self._schemas(action, payload)
+            payload, version = self._schemas(action, payload, promise=promised())
         copied, size = snapshot(payload) if payload else ({}, 2)
         if resource_id is not None or resource_type is not None:
             size += _resource_size(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.spool import Spool
@@ -21,8 +22,8 @@ _ABOVE_ZERO = (
 )
 
 
-def check_wiring(service: str, spool: object | None, overflow: str) -> None:
-    """Refuse a service name that no event can carry, a spool that is none, and a policy that lacks one.
+def check_wiring(service: str, spool: object | None, overflow: str, account_tenant: object | None) -> None:
+    """Refuse a service name that no event can carry, a spool or a tenant that is none, and a policy without its spool.
 
     Raises:
         ConfigurationError: as above.
@@ -31,6 +32,8 @@ def check_wiring(service: str, spool: object | None, overflow: str) -> None:
         raise ConfigurationError("overflow='spool' needs spool=, for example tenaudit.backends.spool.DiskSpool(folder)")
     if spool is not None and not isinstance(spool, Spool):
         raise ConfigurationError("spool must be a Spool, for example tenaudit.backends.spool.DiskSpool(folder)")
+    if account_tenant is not None and not isinstance(account_tenant, UUID):
+        raise ConfigurationError("account_tenant must be the UUID of the tenant that the closing records belong to")
     if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
         raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
 

@@ -12,18 +12,21 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.fork import restart_in_child
 from tenaudit.audit.account import ProducerAccount
 from tenaudit.audit.buffer import DraftBuffer
-from tenaudit.audit.delivery_task import DeliveryTask, close_within, started
+from tenaudit.audit.closing_record import ClosingRecord
+from tenaudit.audit.delivery_task import DeliveryTask, close_ends, settled, started
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.metrics import ProducerMetrics
 from tenaudit.audit.options import ProducerOptions, check_wiring
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
 from tenaudit.audit.payload import PayloadRefused
 from tenaudit.audit.ports import Sink, SinkRejected
+from tenaudit.audit.schema.promise import promising
 from tenaudit.security.context import context_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from uuid import UUID
 
     from prometheus_client import CollectorRegistry
 
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["AuditProducer"]
 
 _SAMPLE = 64
-_SHORTEST_CLOSE = 1.0
 
 
 class AuditProducer:
@@ -57,11 +59,11 @@ class AuditProducer:
         write_timeout, block_timeout: seconds that one write may take, and that `"block"` may wait.
         spool_after: seconds that the sink may be ill before memory goes to the spool.
         schemas: checks the payload of each success, as `SchemaRegistry.check` does; an event that fails is rejected.
-        registry: where the metric families live.
-        clock: time source of `occurred_at` and the ids.
+        registry, clock: where the metric families live, and the time source of `occurred_at` and the ids.
+        account_tenant: whose trail gets a record of the totals, `audit.producer.closed`, when the producer closes.
 
     Raises:
-        ConfigurationError: an unknown overflow policy, one that lacks its spool, or a bound below 1.
+        ConfigurationError: an unknown overflow policy, one that lacks its spool, a bound below 1, or no tenant.
 
     Example:
         >>> import asyncio
@@ -96,13 +98,15 @@ class AuditProducer:
         schemas: PayloadCheck | None = None,
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
+        account_tenant: UUID | None = None,
     ) -> None:
-        check_wiring(service, spool, overflow)
+        check_wiring(service, spool, overflow, account_tenant)
         self.service, self._sink, self._spool = service, sink, spool
         self._options = ProducerOptions(
             capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout, spool_after
         )
         self._intake = Intake(clock or SystemClock(), schemas)
+        self._closing = ClosingRecord(account_tenant, self._intake, sink, spool, write_timeout)
         self._buffer = DraftBuffer(self._options.room, max_bytes)
         self._metrics = ProducerMetrics(registry, type(sink).__name__, self._buffer, spool)
         self._begin()
@@ -111,6 +115,7 @@ class AuditProducer:
     def _begin(self) -> None:
         """Start an account of its own: at construction, and again in a forked child."""
         self.producer_id = f"{self.service[:80]}-{os.urandom(8).hex()}"
+        self._names = (self.service, self.producer_id)
         self._account = ProducerAccount(self._metrics)
         self._until_sample = 0
         self._closed = False
@@ -124,6 +129,7 @@ class AuditProducer:
         self._buffer.reset()
         self._intake.reset()
         self._metrics.restart()
+        self._closing.begin()
         self._begin()
 
     async def __aenter__(self) -> Self:
@@ -134,8 +140,8 @@ class AuditProducer:
         """
         if self._task is not None or self._closed:
             raise ConfigurationError("this producer is already started, or closed: make another one")
-        names, parts = (self.service, self.producer_id), (self._buffer, self._sink, self._spool)
-        self._task = await started(*parts, self._metrics, self._options, self._publish, names)
+        parts = (self._buffer, self._sink, self._spool)
+        self._task = await started(*parts, self._metrics, self._options, self._publish, self._names)
         return self
 
     async def __aexit__(
@@ -209,15 +215,16 @@ class AuditProducer:
         if self._task is None:
             raise ConfigurationError("emit_durable needs a producer that was entered")
         self._task.require_loop("emit_durable")
-        result = self.emit(
-            action,
-            resource_type=resource_type,
-            resource_id=resource_id,
-            payload=payload,
-            outcome=outcome,
-            severity=severity,
-            context=context,
-        )
+        with promising("durable"):
+            result = self.emit(
+                action,
+                resource_type=resource_type,
+                resource_id=resource_id,
+                payload=payload,
+                outcome=outcome,
+                severity=severity,
+                context=context,
+            )
         if result.event_id is None or result.status != "accepted":
             raise EmitRejected(result.reason or result.status)
         # Nothing was awaited since emit, so the delivery on this loop cannot have settled the event yet.
@@ -252,21 +259,12 @@ class AuditProducer:
         self._buffer.close()
         until = time.monotonic() + self._options.close_timeout
         try:
-            await self._stop(until)
-            for end in (self._sink, self._spool):
-                await close_within(end, max(until - time.monotonic(), _SHORTEST_CLOSE))
+            unsettled = await settled(self._task, self._buffer, self._account, self._publish, until)
+            if self._task is not None:
+                await self._closing.send(self._names, self.stats(), unsettled=unsettled, until=until)
+            await close_ends(self._sink, self._spool, until)
         finally:
             self._ended.set()
-
-    async def _stop(self, until: float) -> None:
-        try:
-            if self._task:
-                await self._task.stop(until)
-        finally:
-            left = self._buffer.take_all() if self._task is None else self._task.delivery.abandon()
-            if left:
-                self._account.drop("not_delivered_at_close", len(left), at_emit=False)
-            self._publish()
 
     @property
     def capacity(self) -> int:

@@ -82,3 +82,18 @@ WHERE l.tenant_id = :tenant_id AND l.idx >= :after ORDER BY l.idx LIMIT :limit
 
 -- count_stats: The start of every count by kind; conditions, the order and the limit follow as with a search.
 SELECT action, outcome, severity, occurred_at FROM events WHERE tenant_id = :tenant_id
+
+-- count_producers: Count a tenant's numbered events by producer, between two ids.
+SELECT producer_id, MIN(service) AS service, COUNT(*) AS stored, MIN(seq) AS lowest, MAX(seq) AS highest
+FROM events
+WHERE tenant_id = :tenant_id AND event_id BETWEEN :first AND :last AND producer_id IS NOT NULL AND seq IS NOT NULL
+GROUP BY producer_id
+
+-- closing_records: Return what producers said of themselves at their end, between two ids.
+SELECT producer_id, seq, payload FROM events
+WHERE tenant_id = :tenant_id AND action = :action AND event_id BETWEEN :first AND :last
+  AND producer_id IS NOT NULL AND seq IS NOT NULL
+ORDER BY event_id
+
+-- has_event: Tell whether a tenant has an event.
+SELECT EXISTS (SELECT 1 FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
+from tenaudit.backends.sqlite.account import AccountReader
 from tenaudit.backends.sqlite.follow import follow_log, log_size
 from tenaudit.backends.sqlite.log import LogFile
 from tenaudit.backends.sqlite.rows import event_from_row, uuid_or_text
@@ -19,11 +20,12 @@ from tenaudit.backends.sqlite.worker import SqliteWorker
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from types import TracebackType
     from uuid import UUID
 
     from tenaudit.audit.integrity import Checkpoint
+    from tenaudit.audit.producer_rows import AccountWindow, StoreAccount
     from tenaudit.audit.stats import EventStats
 
 __all__ = ["SqliteStore"]
@@ -139,6 +141,18 @@ class SqliteStore:
         """Count what fits, from the newest on, within bounds; see `tenaudit.audit.stats`."""
         await self._opened()
         return await self._reader.run(count_stats, self._sql["count_stats"], query, max_events, seconds)
+
+    async def account(
+        self, window: AccountWindow, *, held: Mapping[UUID, Sequence[UUID]], seconds: float
+    ) -> StoreAccount:
+        """Count each producer's events from one snapshot of the file; see `tenaudit.audit.producer_rows`."""
+        await self._opened()
+        reader = AccountReader(self._sql, window, seconds)
+        try:
+            return await self._reader.run(reader.read, held)
+        finally:
+            # A caller that goes away must not leave the reader's one thread busy.
+            reader.give_up()
 
     async def tenants(self) -> tuple[UUID, ...]:
         """Return every tenant that has a log, in order; one whose id was tampered with is left to `verify`."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from tenaudit.testing.conformance.account import AccountConformance
 from tenaudit.testing.conformance.api_keys import ApiKeyStoreConformance
+from tenaudit.testing.conformance.dead_letters import DeadLetterConformance
 from tenaudit.testing.conformance.events import an_event
 from tenaudit.testing.conformance.sink import SinkConformance
 from tenaudit.testing.conformance.store import StoreConformance
 
-__all__ = ["ApiKeyStoreConformance", "SinkConformance", "StoreConformance", "an_event"]
+__all__ = [
+    "AccountConformance",
+    "ApiKeyStoreConformance",
+    "DeadLetterConformance",
+    "SinkConformance",
+    "StoreConformance",
+    "an_event",
+]
