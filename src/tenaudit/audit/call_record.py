@@ -25,7 +25,7 @@ __all__ = ["AuditedCall", "CallRecorder"]
 _log = logging.getLogger("tenaudit.audit")
 _MAX_ERROR_BYTES = 128
 _DENIED = frozenset({401, 403})
-_OF_THE_CONTEXT = frozenset({"no_context", "invalid_context"})
+_NOT_OF_THE_PAYLOAD = frozenset({"no_context", "invalid_context", "durability_required"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class AuditedCall:
         """Record that it returned."""
         event = self._event(result, "success", None)
         emitted = self.producer.emit(self.recorder.action, **event)
-        if emitted.status == "rejected" and event["payload"] is not None and emitted.reason not in _OF_THE_CONTEXT:
+        if emitted.status == "rejected" and event["payload"] is not None and emitted.reason not in _NOT_OF_THE_PAYLOAD:
             # What was done must not be missing because of what was to be told of it.
             self.producer.emit(self.recorder.action, **event | {"payload": {"payload_refused": emitted.reason}})
 

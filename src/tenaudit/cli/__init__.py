@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in _PACKAGES:
             raise
-        # Named at once: whoever asks for the demo needs its extra, which brings this one.
-        extra = "demo" if arguments[:1] == ["demo"] else "cli"
+        # Named at once: whoever asks for one of these needs its extra, which brings this one.
+        extra = arguments[0] if arguments[:1] in (["demo"], ["serve"]) else "cli"
         sys.stderr.write(f'error: {package} is not installed: pip install "tenaudit[{extra}]"\n')
         return 2
     return run(arguments)

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, CommandEntry] = MappingProxyType(
         "policy": CommandEntry("tenaudit.cli.policy", "policy", "Show, check and compare policy matrices.", "cli"),
         "relay": CommandEntry("tenaudit.cli.relay", "relay", "Write the events of an outbox to a sink.", "cli"),
         "schema": CommandEntry("tenaudit.cli.schema", "schema", "Export and compare schemas of events.", "cli"),
-        "serve": CommandEntry("tenaudit.cli.serve", "serve", "Answer queries of the audit trail over HTTP.", "demo"),
+        "serve": CommandEntry("tenaudit.cli.serve", "serve", "Answer queries of the audit trail over HTTP.", "serve"),
     }
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tenaudit.cli.audit_account import account
 from tenaudit.cli.audit_dlq import dlq
 from tenaudit.cli.audit_export import export
 from tenaudit.cli.audit_query import query
@@ -16,9 +17,10 @@ __all__ = ["audit"]
 
 @click.group()
 def audit() -> None:
-    """Query, follow, count, export and verify stored events, and replay dead letters."""
+    """Query, follow, count, export and verify stored events, account for every one, and replay dead letters."""
 
 
+audit.add_command(account)
 audit.add_command(dlq)
 audit.add_command(export)
 audit.add_command(query)

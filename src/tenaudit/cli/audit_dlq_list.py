@@ -1,4 +1,4 @@
-"""`tenaudit audit dlq list`: the dead letters of a file, without what is in them."""
+"""`tenaudit audit dlq list`: the dead letters of a store, without what is in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenaudit.cli.audit_dlq_file import any_store_option, dead_letters_at, dead_
 from tenaudit.cli.output import json_option, write_json, write_table
 
 if TYPE_CHECKING:
-    from tenaudit.backends.sqlite.dead_letters import DeadLetter
+    from tenaudit.audit.consumer import DeadLetter
 
 __all__ = ["letter_view", "list_letters", "position_of"]
 
@@ -23,7 +23,7 @@ _HEADINGS = ("id", "reason", "position", "bytes", "times seen", "first seen", "l
 @click.command(
     "list",
     short_help="Show dead letters, without what is in them.",
-    epilog="Exit codes: 0 answered, also when there is none; 2 bad usage or a file that cannot be used.",
+    epilog="Exit codes: 0 answered, also when there is none; 2 bad usage or a store that cannot be used.",
 )
 @any_store_option
 @dead_letters_option

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option, no_letter
+from tenaudit.cli.audit_dlq_choice import all_letters, named_letters
+from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option
 from tenaudit.cli.audit_dlq_list import position_of
 from tenaudit.cli.audit_dlq_work import Replay
 from tenaudit.cli.output import json_option, write_json, write_line
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from tenaudit.backends.sqlite.dead_letters import DeadLetter, SqliteDeadLetters
+    from collections.abc import Sequence
 
 __all__ = ["replay_letters"]
-
-_PAGE = 100
 
 
 @click.command(
@@ -47,7 +44,7 @@ def replay_letters(
     """Decode dead letters again and put their events into the store.
 
     What the store has then is deleted here; what is refused still stays, with the new reason. Doing it twice, or being
-    killed while doing it, doubles nothing.
+    killed while doing it, doubles nothing. With a PostgreSQL the user needs to be a writer and a purger.
 
     With --json: {"stored", "duplicates", "refused", "problems": [{"id", "reason"}], "problems_omitted"}.
     """
@@ -67,29 +64,9 @@ async def _replayed(store_url: str, dead_letters_url: str | None, letter_ids: Se
         dead_letters_at(store_url, dead_letters_url, must_exist=True) as letters,
     ):
         done = Replay(store, letters)
-        async for letter in _all(letters) if letter_ids is None else _named(letters, letter_ids):
+        async for letter in all_letters(letters) if letter_ids is None else named_letters(letters, letter_ids):
             await done.take(letter)
     return done
-
-
-async def _all(letters: SqliteDeadLetters) -> AsyncIterator[DeadLetter]:
-    page = await letters.page(limit=_PAGE)
-    while page:
-        for letter in page:
-            yield letter
-        page = await letters.page(limit=_PAGE, after=page[-1].id)
-
-
-async def _named(letters: SqliteDeadLetters, letter_ids: Sequence[int]) -> AsyncIterator[DeadLetter]:
-    """Give out the letters of these ids, none of them unless all are there."""
-    found = []
-    for letter_id in dict.fromkeys(letter_ids):
-        letter = await letters.get(letter_id)
-        if letter is None:
-            raise no_letter(letter_id)
-        found.append(letter)
-    for letter in found:
-        yield letter
 
 
 def _print(done: Replay) -> None:

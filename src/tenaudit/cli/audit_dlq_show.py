@@ -13,8 +13,7 @@ from tenaudit.cli.audit_dlq_list import letter_view
 from tenaudit.cli.output import json_option, write_json, write_line
 
 if TYPE_CHECKING:
-    from tenaudit.audit.consumer import SourceRecord
-    from tenaudit.backends.sqlite.dead_letters import DeadLetter
+    from tenaudit.audit.consumer import DeadLetter, SourceRecord
 
 __all__ = ["show_letter"]
 
@@ -22,7 +21,7 @@ __all__ = ["show_letter"]
 @click.command(
     "show",
     short_help="Show one dead letter.",
-    epilog="Exit codes: 0 shown; 2 bad usage, a file that cannot be used, or no such dead letter.",
+    epilog="Exit codes: 0 shown; 2 bad usage, a store that cannot be used, or no such dead letter.",
 )
 @click.argument("letter_id", metavar="ID", type=int)
 @any_store_option

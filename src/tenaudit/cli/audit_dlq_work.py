@@ -9,8 +9,7 @@ from tenaudit.audit.consumer import BadRecord, decode_event
 
 if TYPE_CHECKING:
     from tenaudit.audit import AppendResult, Store
-    from tenaudit.audit.consumer import SourceRecord
-    from tenaudit.backends.sqlite.dead_letters import DeadLetter, SqliteDeadLetters
+    from tenaudit.audit.consumer import DeadLetter, DeadLetterStore, SourceRecord
 
 __all__ = ["Replay"]
 
@@ -45,7 +44,7 @@ class Replay:
         0
     """
 
-    def __init__(self, store: Store, letters: SqliteDeadLetters) -> None:
+    def __init__(self, store: Store, letters: DeadLetterStore) -> None:
         self._store = store
         self._letters = letters
         self.stored = 0
@@ -57,7 +56,7 @@ class Replay:
         """Replay one; nothing happens when it is gone.
 
         Raises:
-            StoreError: the store or the file of the dead letters failed.
+            StoreError: the store or the place of the dead letters failed.
         """
         record = await self._letters.record(letter.id)
         if record is None:

@@ -1,4 +1,4 @@
-"""`tenaudit audit export`: every event that fits, as NDJSON or CSV on standard output."""
+"""`tenaudit audit export`: every event that fits, as NDJSON, as CSV or in the shape of another system."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tenaudit.audit.export import EXPORT_FORMATS
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
 from tenaudit.audit.query import MAX_LIMIT
+from tenaudit.cli.audit_export_shapes import DEFAULT_SHAPE, SHAPES, Shape
 from tenaudit.cli.audit_filters import filter_options, given, one_tenant, tenant_option, usage_error
 from tenaudit.cli.store_url import open_store, store_option
 from tenaudit.errors import ApiError
@@ -23,7 +24,7 @@ __all__ = ["export"]
 
 
 @click.command(
-    short_help="Write stored events as NDJSON or CSV.",
+    short_help="Write stored events to a file or another system.",
     epilog="Exit codes: 0 everything was written; 2 bad usage or a store that cannot be used; 130 interrupted; 141 the "
     "reader has gone.",
 )
@@ -36,6 +37,9 @@ def export(ctx: click.Context, /, store_url: str, tenant: UUID | None, **filters
 
     The last line says that the export is whole and how many events it holds; one that was cut off has none. In CSV a
     cell that a spreadsheet would take for a formula begins with a quote.
+
+    Of cloudevents, ecs and ocsf every line is one event and nothing else: what says that it is whole is a line on
+    standard error and the exit code.
     """
     try:
         asyncio.run(_export(store_url, tenant, given(filters)))
@@ -45,20 +49,33 @@ def export(ctx: click.Context, /, store_url: str, tenant: UUID | None, **filters
 
 
 async def _export(store_url: str, tenant: UUID | None, parameters: list[tuple[str, str]]) -> None:
-    values = read_parameters(parameters, EXPORT_PARAMETERS)
-    chosen = EXPORT_FORMATS[values.pop("format", "ndjson")]
+    shape, values = _shape(parameters), read_parameters(_filters(parameters), EXPORT_PARAMETERS)
     # The bytes are the format's own, whatever the encoding of the terminal or pipe.
     out = sys.stdout.buffer
     async with open_store(store_url, must_exist=True) as store:
         query = replace(query_of(await one_tenant(store, tenant), values), limit=MAX_LIMIT)
-        out.write(chosen.head)
+        out.write(shape.head)
         written, cursor = 0, None
         while True:
             page = await store.search(query.at(cursor))
             for event in page.events:
-                out.write(chosen.line(event.record()))
+                out.write(shape.line(event))
             written, cursor = written + len(page.events), page.next_cursor
             if cursor is None:
                 break
-    out.write(chosen.end(written))
+    if shape.end is not None:
+        out.write(shape.end(written))
     out.flush()
+    if shape.end is None:
+        sys.stderr.write(f"exported {written} events\n")
+
+
+def _shape(parameters: list[tuple[str, str]]) -> Shape:
+    name = dict(parameters).get("format", DEFAULT_SHAPE)
+    if name not in SHAPES:
+        raise ConfigurationError(f"--format must be one of {', '.join(SHAPES)}")
+    return SHAPES[name]
+
+
+def _filters(parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in parameters if name != "format"]

@@ -37,7 +37,7 @@ _ABOUT = {
     "limit": "Most events to return, 1 to 500; 50 by default.",
     "cursor": "Where to go on: next_cursor or prev_cursor of an earlier answer.",
     "order": "desc (newest first, the default) or asc.",
-    "format": "ndjson (the default) or csv.",
+    "format": "ndjson (the default), csv, cloudevents, ecs or ocsf.",
 }
 
 

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 from prometheus_client import CollectorRegistry
 
-from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.consumer import Consumer
+from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.backends.kafka import KafkaSource
 from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option
+from tenaudit.cli.consume_bounds import bounds_options
+from tenaudit.cli.consume_metrics import metrics_at
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.consume_until import consume_until, told_of
+from tenaudit.cli.kafka_address import servers_of
+from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.printable import printable
 from tenaudit.cli.store_url import open_store, store_option
 
+if TYPE_CHECKING:
+    from tenaudit.audit.consumer import DeadLetterBounds
+    from tenaudit.backends.kafka import KafkaSecurity
+
 __all__ = ["consume"]
 
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")
+
+class _Options(TypedDict):
+    servers: str
+    topic: str
+    group: str
+    store_url: str
+    dead_letters_url: str | None
+    session_timeout: float
+    security: KafkaSecurity
+    bounds: DeadLetterBounds
+    metrics_port: int | None
+    metrics_host: str
 
 
 @click.command(
@@ -43,38 +62,57 @@ _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z")
 )
 @store_option
 @dead_letters_option
-def consume(*, servers: str, topic: str, group: str, store_url: str, dead_letters_url: str | None) -> None:
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(1, 60),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the others wait for what a killed consumer held.",
+)
+@kafka_security_options
+@bounds_options
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Port of GET /metrics, for Prometheus; 0 picks a free one. None by default.",
+)
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of --metrics-port.")
+def consume(**options: Unpack[_Options]) -> None:
     """Store the events of a Kafka topic, each once; a SQLite store is made when it is not there.
 
     What holds no event, or one that the store refuses, goes to the dead letters: see tenaudit audit dlq. A broker or a
-    store that goes away is tried again. What is not stored yet when it stops comes again at the next start.
+    store that goes away is tried again, and when the dead letters are full it waits for room. What is not stored yet
+    when it stops comes again at the next start.
     """
-    asyncio.run(_consume(servers, topic, group, store_url, dead_letters_url))
+    asyncio.run(_consume(options))
 
 
-async def _consume(servers: str, topic: str, group: str, store_url: str, dead_letters_url: str | None) -> None:
-    source = KafkaSource(_checked(servers), topic, group=group)
-    dead_letters = dead_letters_at(store_url, dead_letters_url, must_exist=False)
+async def _consume(options: _Options) -> None:
+    topic, group, store_url = options["topic"], options["group"], options["store_url"]
+    source = KafkaSource(
+        servers_of(options["servers"], "--kafka must be HOST:PORT"),
+        topic,
+        group=group,
+        session_timeout=options["session_timeout"],
+        security=options["security"],
+    )
+    dead_letters = dead_letters_at(store_url, options["dead_letters_url"], must_exist=False, bounds=options["bounds"])
     registry = CollectorRegistry()
-    # The store comes first: a file that dead letters have made cannot become a store.
-    async with open_store(store_url, must_exist=False) as store, dead_letters:
-        consumer = Consumer(source, store, dead_letters, registry=registry)
-        with Notes(), told_to_stop() as told:
-            _say(f"consuming {topic} as {group}; stop with Ctrl-C or SIGTERM")
-            try:
-                finished = await consume_until(consumer, told)
-            finally:
-                await source.close()
-        _say(f"stopped{'' if finished else '; what was in hand comes again'}: {told_of(registry)}")
-
-
-def _checked(servers: str) -> list[str]:
-    """Return the servers; aiokafka would only ever try again with what is no address."""
-    named = [server.strip() for server in servers.split(",")]
-    for server in named:
-        if _SERVER.match(server) is None:
-            raise ConfigurationError(f"--kafka must be HOST:PORT, several by commas, not {server!r}")
-    return named
+    with metrics_at(options["metrics_host"], options["metrics_port"], registry) as metrics_url:
+        # The store comes first: a file that dead letters have made cannot become a store.
+        async with open_store(store_url, must_exist=False) as store, dead_letters:
+            consumer = Consumer(source, store, dead_letters, registry=registry)
+            with Notes(), told_to_stop() as told:
+                _say(f"consuming {topic} as {group}; stop with Ctrl-C or SIGTERM")
+                if metrics_url:
+                    _say(f"metrics at {metrics_url}")
+                try:
+                    async with GapWatch(store, registry=registry):
+                        finished = await consume_until(consumer, told)
+                finally:
+                    await source.close()
+            _say(f"stopped{'' if finished else '; what was in hand comes again'}: {told_of(registry)}")
 
 
 def _say(line: str) -> None:

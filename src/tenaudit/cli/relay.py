@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from tenaudit.audit.outbox import OutboxRelay
+from tenaudit.cli.consume_notes import Notes
+from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.output import write_line
-from tenaudit.cli.printable import printable
 from tenaudit.cli.relay_urls import open_outbox, open_sink
-
-if TYPE_CHECKING:
-    from tenaudit.audit import Sink
-    from tenaudit.audit.outbox import OutboxSource
 
 __all__ = ["relay"]
 
@@ -44,7 +38,7 @@ _WRITE_TIMEOUT = 5.0
     envvar="TENAUDIT_SINK",
     show_envvar=True,
     metavar="URL",
-    help="jsonl:///FILE, or sqlite:///FILE for a store.",
+    help="jsonl:///FILE, sqlite:///FILE for a store, or kafka://HOST:PORT[,...]/TOPIC.",
 )
 @click.option("--create", is_flag=True, help="Make the tables of the outbox when they are not there.")
 @click.option("--once", is_flag=True, help="Relay what is there and end.")
@@ -67,45 +61,20 @@ def relay(*, outbox_url: str, sink_url: str, create: bool, once: bool, batch_siz
 
 
 async def _relay(outbox_url: str, sink_url: str, *, create: bool, once: bool, batch_size: int, lease: float) -> None:
-    async with open_outbox(outbox_url, create=create, lease=lease) as source, open_sink(sink_url) as sink:
-        relaying = _made(source, sink, batch_size, lease)
-        if once:
-            await relaying.drain()
-        else:
-            await _until_told(relaying)
+    within = min(_WRITE_TIMEOUT, lease / 2)
+    async with (
+        open_outbox(outbox_url, create=create, lease=lease) as source,
+        open_sink(sink_url, write_timeout=within) as sink,
+    ):
+        relaying = OutboxRelay(source, sink, batch_size=batch_size, write_timeout=within)
+        with Notes():
+            await (relaying.drain() if once else _until_told(relaying))
         write_line(f"relayed {relaying.settled}")
 
 
-def _made(source: OutboxSource, sink: Sink, batch_size: int, lease: float) -> OutboxRelay:
-    return OutboxRelay(source, sink, batch_size=batch_size, write_timeout=min(_WRITE_TIMEOUT, lease / 2))
-
-
 async def _until_told(relaying: OutboxRelay) -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    notes = _Notes()
-    log = logging.getLogger("tenaudit.audit")
-    log.addHandler(notes)
-    try:
+    with told_to_stop() as told:
         async with relaying:
             write_line("relaying; stop with Ctrl-C or SIGTERM")
             sys.stdout.flush()
             await told.wait()
-    finally:
-        log.removeHandler(notes)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-class _Notes(logging.Handler):
-    """Says on standard error what goes wrong while the relay goes on."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        about = next((str(vars(record)[name]) for name in ("error", "reason") if name in vars(record)), "")
-        sys.stderr.write(printable(f"note: {record.getMessage()}: {about}".rstrip(": ")) + "\n")

@@ -11,6 +11,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.backends.jsonl import JsonlSink
 from tenaudit.backends.sqlite import SqliteSink
 from tenaudit.backends.sqlite.outbox_relay import SqliteOutboxSource
+from tenaudit.cli.kafka_address import servers_of
 from tenaudit.cli.store_url import open_file_store
 
 if TYPE_CHECKING:
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
     from tenaudit.audit import Sink
     from tenaudit.audit.outbox import OutboxSource
+    from tenaudit.backends.kafka import KafkaSink
 
 __all__ = ["open_outbox", "open_sink"]
 
 _OUTBOXES = "known are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE"
-_SINKS = "known are jsonl:///FILE and sqlite:///FILE"
+_SINKS = "known are jsonl:///FILE, sqlite:///FILE and kafka://HOST:PORT/TOPIC"
+_BROKERS = "the sink's brokers must be kafka://HOST:PORT/TOPIC"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+# Of the time that a write has: Kafka's own deadline must come before the relay's.
+_KAFKA_SHARE = 0.8
 
 
 @asynccontextmanager
@@ -70,15 +75,17 @@ async def _outbox(url: str, *, create: bool, lease: float) -> OutboxSource:
 
 
 @asynccontextmanager
-async def open_sink(url: str) -> AsyncIterator[Sink]:
+async def open_sink(url: str, *, write_timeout: float) -> AsyncIterator[Sink]:
     """Give out the sink of a URL; its file is made when it is not there, its folder is not.
 
     Args:
-        url: `jsonl:///FILE` or `sqlite:///FILE`, a store.
+        url: `jsonl:///FILE`, `sqlite:///FILE`, a store, or `kafka://HOST:PORT/TOPIC`, several brokers by commas.
+        write_timeout: seconds that one write will be given.
 
     Raises:
         ConfigurationError: the URL names no sink that is known, or the folder is not there.
         StoreError: the store cannot be opened.
+        MissingExtra: it is Kafka's, and aiokafka is not installed.
     """
     match _scheme(url, "sink", _SINKS):
         case "jsonl":
@@ -93,8 +100,26 @@ async def open_sink(url: str) -> AsyncIterator[Sink]:
         case "sqlite":
             async with open_file_store(url, must_exist=False) as store:
                 yield SqliteSink(store)
+        case "kafka":
+            topic = _kafka(url, _KAFKA_SHARE * write_timeout)
+            try:
+                yield topic
+            finally:
+                await topic.close()
         case other:
             raise ConfigurationError(f"no sink is known for {other}:; {_SINKS}")
+
+
+def _kafka(url: str, delivery_timeout: float) -> KafkaSink:
+    servers, slash, topic = url.partition(":")[2].removeprefix("//").partition("/")
+    if "@" in servers:
+        # What stands before it may be a password, so it is not repeated.
+        raise ConfigurationError(f"{_BROKERS}, without a user; for SASL run OutboxRelay with a KafkaSink of your own")
+    if not slash:
+        raise ConfigurationError(f"the sink needs a topic; {_SINKS}")
+    from tenaudit.backends.kafka import KafkaSink  # noqa: PLC0415 - needs an extra, so only on use
+
+    return KafkaSink(servers_of(servers, _BROKERS), topic, delivery_timeout=delivery_timeout)
 
 
 def _scheme(url: str, what: str, known: str) -> str:

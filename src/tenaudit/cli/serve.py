@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,14 @@ from tenaudit.cli.printable import printable
 from tenaudit.cli.serve_app import query_service
 from tenaudit.cli.serve_http import is_loopback, listen, serve_until, url_of
 from tenaudit.cli.store_url import open_store, store_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.applications import Starlette
+
+    from tenaudit.audit import Store
 
 __all__ = ["serve"]
 
@@ -54,8 +64,21 @@ _TRUST = 'trust="mesh": who reaches this port is believed to have the tenant and
     metavar="PATH",
     help="Field to mask for readers without audit_view_unredacted, such as payload.card.number; may be repeated.",
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of the matrix that decides; read again when it changes. By default the built-in one.",
+)
 def serve(
-    *, store_url: str, host: str, port: int, trust: str | None, cursor_key_file: Path | None, paths: tuple[str, ...]
+    *,
+    store_url: str,
+    host: str,
+    port: int,
+    trust: str | None,
+    cursor_key_file: Path | None,
+    paths: tuple[str, ...],
+    policy: Path | None,
 ) -> None:
     """Answer GET /audit/events, /audit/export, /audit/tail, /audit/stats and /internal/health, /internal/metrics.
 
@@ -68,11 +91,13 @@ def serve(
             "and add --trust mesh"
         )
     keys = (token_bytes(32),) if cursor_key_file is None else _keys(cursor_key_file)
-    redactor = _redactor(paths) if paths else None
-    asyncio.run(_serve(store_url, host, port, keys, redactor))
+    app = partial(query_service, redactor=_redactor(paths) if paths else None, cursor_keys=keys, policy=policy)
+    asyncio.run(_serve(store_url, host, port, app))
 
 
-async def _serve(store_url: str, host: str, port: int, keys: tuple[bytes, ...], redactor: Redactor | None) -> None:
+async def _serve(
+    store_url: str, host: str, port: int, app_of: Callable[[Store], AbstractAsyncContextManager[Starlette]]
+) -> None:
     with closing(listen(host, port)) as bound, Notes(), told_to_stop() as told:
         url = url_of(bound)
 
@@ -80,10 +105,7 @@ async def _serve(store_url: str, host: str, port: int, keys: tuple[bytes, ...], 
             _say(f"serving {url}/audit/events; stop with Ctrl-C or SIGTERM")
             _say(_TRUST)
 
-        async with (
-            open_store(store_url, must_exist=True) as store,
-            query_service(store, redactor=redactor, cursor_keys=keys) as app,
-        ):
+        async with open_store(store_url, must_exist=True) as store, app_of(store) as app:
             await serve_until(app, bound, told, ready)
     _say("stopped")
 

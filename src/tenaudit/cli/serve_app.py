@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 
 try:
     from starlette.applications import Starlette
 except ImportError as error:
-    raise MissingExtra("demo", "starlette") from error
+    raise MissingExtra("serve", "starlette") from error
 
 from tenaudit.adapters.starlette import audit_routes, install, internal_routes
 from tenaudit.audit import AuditProducer, SinkUnavailable, StoreError
 from tenaudit.gate import Gate
+from tenaudit.policy import PolicyFile
 from tenaudit.security import SecuritySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from tenaudit.audit import AuditEvent, Redactor, Store
 
 __all__ = ["query_service"]
 
 _SERVICE = "audit"
+_VIEW = "audit_view"
 
 
 class _StoreSink:
@@ -47,7 +51,7 @@ class _StoreSink:
 
 @asynccontextmanager
 async def query_service(
-    store: Store, *, redactor: Redactor | None, cursor_keys: Sequence[bytes]
+    store: Store, *, redactor: Redactor | None, cursor_keys: Sequence[bytes], policy: Path | None = None
 ) -> AsyncIterator[Starlette]:
     """Give out the application; at the end what it has recorded is in the store.
 
@@ -55,15 +59,29 @@ async def query_service(
         store: what is served; closed by whoever opened it.
         redactor: what is hidden from readers without `audit_view_unredacted`; None hides nothing.
         cursor_keys: secrets that cursors are signed with.
+        policy: file of the matrix that decides, read again when it changes; the default matrix when None.
 
     Raises:
-        ConfigurationError: a cursor key is too short.
+        ConfigurationError: a cursor key is too short, or the file cannot be loaded or lets nobody read.
     """
     registry = CollectorRegistry()
+    decides = None if policy is None else _policy(policy, registry)
+    security = (
+        SecuritySettings(trust="mesh")
+        if decides is None
+        else SecuritySettings(trust="mesh", known_roles=sorted(decides.matrix.roles))
+    )
     producer = AuditProducer(_StoreSink(store), service=_SERVICE, registry=registry)
-    gate = Gate(_SERVICE, security=SecuritySettings(trust="mesh"), producer=producer, registry=registry)
+    gate = Gate(_SERVICE, security=security, policy=decides, producer=producer, registry=registry)
     routes = audit_routes(gate, store, redactor=redactor, cursor_keys=cursor_keys)
     app = Starlette(routes=[*routes, *internal_routes(gate)])
     install(app, gate)
     async with producer:
         yield app
+
+
+def _policy(path: Path, registry: CollectorRegistry) -> PolicyFile:
+    policy = PolicyFile(path, registry=registry)
+    if not policy.matrix.roles_for(_VIEW):
+        raise ConfigurationError(f"{path} gives {_VIEW} to no role, so nobody could read the trail")
+    return policy

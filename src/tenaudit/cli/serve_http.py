@@ -14,7 +14,7 @@ from tenaudit._kernel.extras import MissingExtra
 try:
     import uvicorn
 except ImportError as error:
-    raise MissingExtra("demo", "uvicorn") from error
+    raise MissingExtra("serve", "uvicorn") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,6 +7,7 @@ from tenaudit.gate.described import gate_codes, identity_schemes
 from tenaudit.gate.exchange import Exchange, allow_value, framework_error
 from tenaudit.gate.gate import Gate
 from tenaudit.gate.message import Admission, Identity, RequestView, RouteRule, request_target
+from tenaudit.gate.open_exports import ExportSettings
 from tenaudit.gate.open_tails import TailSettings
 from tenaudit.gate.operations import health_reply, metrics_reply
 from tenaudit.gate.stream import StreamedReply
@@ -17,6 +18,7 @@ __all__ = [
     "Declaration",
     "Declarations",
     "Exchange",
+    "ExportSettings",
     "Gate",
     "Identity",
     "RequestView",

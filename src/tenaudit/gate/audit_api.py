@@ -16,6 +16,7 @@ from tenaudit.gate.audit_openapi import audit_document
 from tenaudit.gate.audit_reader import AuditReader, filters_of
 from tenaudit.gate.audit_stats import count_events
 from tenaudit.gate.audit_tail import AuditTail
+from tenaudit.gate.open_exports import ExportSettings
 from tenaudit.gate.open_tails import TailSettings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class AuditApi:
             A random key of this process stands in for none.
         cursor_lifetime: seconds that a cursor is good for.
         tail: bounds of `GET /audit/tail`.
+        exports: bounds of `GET /audit/export`.
         clock: tells when a cursor expires and a tail ends.
         wait: sleeps for some seconds, between two looks of a tail at the store.
 
@@ -71,10 +73,12 @@ class AuditApi:
         cursor_keys: Sequence[bytes] = (),
         cursor_lifetime: float = 86_400.0,
         tail: TailSettings | None = None,
+        exports: ExportSettings | None = None,
         clock: Clock | None = None,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.deadline = deadline
+        self._exports = exports or ExportSettings()
         self._document: Reply | None = None
         self._reader = AuditReader(gate, store, redactor, deadline)
         self._cursors = AuditCursors(cursor_keys, lifetime=cursor_lifetime, clock=clock)
@@ -127,9 +131,9 @@ class AuditApi:
         """Answer `GET /audit/export`: every event that fits, as NDJSON or CSV, never all of them in memory.
 
         Raises:
-            ApiError: 400 `invalid_parameter`, 503 `unavailable`.
+            ApiError: 400 `invalid_parameter`, 503 `unavailable`, also when enough exports run.
         """
-        return await export_reply(self._reader, context, parameters)
+        return await export_reply(self._reader, context, parameters, self._exports)
 
     async def tail(
         self, context: SecurityContext, parameters: Iterable[tuple[str, str]], last_event_id: str | None = None

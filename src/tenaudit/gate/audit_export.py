@@ -10,6 +10,7 @@ from tenaudit.audit.export import EXPORT_FORMATS
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
 from tenaudit.errors import ApiError
 from tenaudit.gate.audit_reader import filters_of
+from tenaudit.gate.open_exports import open_exports_of
 from tenaudit.gate.stream import StreamedReply
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tenaudit.audit import AuditQuery, Page
     from tenaudit.gate.audit_reader import AuditReader
+    from tenaudit.gate.open_exports import ExportSettings
     from tenaudit.security import SecurityContext
 
 __all__ = ["export_reply"]
@@ -28,7 +30,7 @@ _PIECE = 64 * 1024
 
 
 async def export_reply(
-    reader: AuditReader, context: SecurityContext, parameters: Iterable[tuple[str, str]]
+    reader: AuditReader, context: SecurityContext, parameters: Iterable[tuple[str, str]], bounds: ExportSettings
 ) -> StreamedReply:
     """Answer `GET /audit/export`.
 
@@ -36,13 +38,19 @@ async def export_reply(
     fails later breaks the answer off, without the line that says it is whole.
 
     Raises:
-        ApiError: 400 `invalid_parameter`, 503 `unavailable`.
+        ApiError: 400 `invalid_parameter`, 503 `unavailable`, also when enough exports run.
     """
     values = read_parameters(parameters, EXPORT_PARAMETERS)
     name = values.pop("format", "ndjson")
     chosen = EXPORT_FORMATS[name]
     query = replace(query_of(context.tenant_id, values), limit=_PAGE)
-    first = await reader.ask(reader.store.search(query))
+    exports, tenant_id = open_exports_of(reader.gate), context.tenant_id
+    exports.enter(tenant_id, bounds)
+    try:
+        first = await reader.ask(reader.store.search(query))
+    except BaseException:
+        exports.leave(tenant_id)
+        raise
     headers = (
         ("content-type", chosen.content_type),
         ("content-disposition", f'attachment; filename="audit-events.{chosen.suffix}"'),
@@ -50,7 +58,7 @@ async def export_reply(
         ("x-content-type-options", "nosniff"),
     )
     body = _body(reader, context, query, name, first)
-    return StreamedReply(200, headers, body, step_seconds=reader.deadline)
+    return StreamedReply(200, headers, body, step_seconds=reader.deadline, on_close=lambda: exports.leave(tenant_id))
 
 
 async def _body(

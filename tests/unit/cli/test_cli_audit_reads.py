@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tenaudit.audit import AuditEvent
+from tenaudit.audit.mappers import to_cloudevents, to_ecs, to_ocsf
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.cli import main
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
@@ -54,6 +55,18 @@ def test_an_export_as_csv(store_url: str, capfdbinary: pytest.CaptureFixture[byt
     assert (len(rows), rows[0][0], rows[-1][:2]) == (EVENTS // 2 + 2, "event_id", ["#complete", str(EVENTS // 2)])
     assert main([*command, str(OTHER_TENANT)]) == 0
     assert len(capfdbinary.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("shape", "mapper"), [("cloudevents", to_cloudevents), ("ecs", to_ecs), ("ocsf", to_ocsf)])
+def test_an_export_in_the_shape_of_another_system_is_its_records_and_nothing_else(
+    store_url: str, shape: str, mapper: Any, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    command = ["audit", "export", "--store", store_url, "--format", shape, "--order", "asc", "--outcome", "denied"]
+    assert main(command) == 0
+    said = capfdbinary.readouterr()
+    wanted = [mapper(an_event(n, outcome="denied")) for n in range(1, EVENTS, 2)]
+    assert [json.loads(line) for line in said.out.splitlines()] == wanted
+    assert said.err == b"exported 300 events\n"
 
 
 def test_stats_as_json_and_as_a_table(store_url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +125,9 @@ def test_among_several_tenants_one_is_named(
 
 def test_a_bad_format_and_a_store_that_is_not_there(store_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "export", "--store", store_url, "--format", "xml"]) == 2
-    assert "--format must be ndjson or csv" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: --format must be one of ndjson, csv, cloudevents, ecs, ocsf\n"
+    assert main(["audit", "export", "--store", store_url, "--format", ""]) == 2
+    assert "--format must be one of" in capsys.readouterr().err
     assert main(["audit", "tail", "--store", f"{store_url}.gone"]) == 2
     assert capsys.readouterr().err.startswith("error: there is no store at")
 

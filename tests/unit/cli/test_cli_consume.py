@@ -171,7 +171,9 @@ def test_a_process_of_its_own_says_nothing_else():
         (["--kafka", "b:9092,", "--store", "sqlite:///audit.db"], "--kafka must be HOST:PORT"),
         (["--kafka", NOBODY, "--store", "audit.db"], "--store is no URL"),
         (["--kafka", NOBODY, "--store", "sqlite:///no/audit.db"], "folder no does not exist"),
-        (["--kafka", NOBODY, "--store", "postgresql://u:s3cr3t@h/d"], "name it with --dead-letters"),
+        (["--kafka", NOBODY, "--store", "postgresql://u:s3cr3t@127.0.0.1:1/d"], "PostgreSQL failed: ConnectionRefused"),
+        (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--max-dead-letters", "0"], "--max-dead-letters"),
+        (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--max-dead-letter-mib", "1"], "--max-dead-letter-mib"),
         (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--topic", "a b"], "topic must be"),
         (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--group", ""], "group must name"),
         (

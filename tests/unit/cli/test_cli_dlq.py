@@ -254,13 +254,34 @@ def test_dead_letters_of_a_file_of_their_own(tmp_path, monkeypatch, capsys):
     assert count() == 1
 
 
+def test_what_is_discarded_is_gone_and_said_and_nothing_else(capsys):
+    bury(*[b"{%d" % n for n in range(4)])
+    assert main(["audit", "dlq", "discard", "2", "9", "--store", STORE, "--yes"]) == 2
+    assert capsys.readouterr().err == "error: there is no dead letter 9; see tenaudit audit dlq list\n"
+    assert main(["audit", "dlq", "discard", "2", "--store", STORE]) == 2
+    assert [letter for letter, *_ in left()] == [1, 2, 3, 4]
+    capsys.readouterr()
+    assert main(["audit", "dlq", "discard", "2", "2", "--store", STORE, "--yes"]) == 0
+    assert capsys.readouterr().out == "2 audit.events/2@1: discarded: not_json\ndiscarded 1\n"
+    assert [letter for letter, *_ in left()] == [1, 3, 4]
+
+
+def test_only_what_was_replayed_in_vain_is_discarded_together(capsys):
+    bury(*[b"{%d" % n for n in range(3)])
+    assert answer(capsys, "replay", "1", "3", "--store", STORE)[0] == 1
+    assert answer(capsys, "discard", "--all-replayed", "--store", STORE, "--yes") == (0, {"discarded": [1, 3]})
+    assert answer(capsys, "discard", "--all-replayed", "--store", STORE, "--yes") == (0, {"discarded": []})
+    assert [letter for letter, *_ in left()] == [2]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["list"], "no file is named; add --store URL or --dead-letters URL"),
+        (["list"], "nothing is named; add --store URL or --dead-letters URL"),
         (["list", "--store", "audit.db"], "--store is no URL"),
         (["list", "--dead-letters", "mysql://u:s3cr3t@h/d"], "cannot be kept in mysql:"),
-        (["list", "--store", "postgresql://u:s3cr3t@h/d"], "name it with --dead-letters"),
+        (["list", "--store", "postgresql://u:s3cr3t@127.0.0.1:1/d"], "PostgreSQL failed: ConnectionRefusedError"),
+        (["list", "--dead-letters", "postgres:d"], "cannot be kept in postgres:"),
         (["list", "--store", "sqlite:audit.db"], "needs three slashes"),
         (["list", "--store", "sqlite:///"], "needs three slashes"),
         (["list", "--store", "sqlite:///:memory:"], "needs three slashes"),
@@ -271,6 +292,11 @@ def test_dead_letters_of_a_file_of_their_own(tmp_path, monkeypatch, capsys):
         (["replay", "--store", STORE], "name the ids of dead letters, or --all"),
         (["replay", "1", "--all", "--store", STORE], "name the ids of dead letters, or --all"),
         (["replay", "--all", "--store", "sqlite:///no.db"], "there is no store at no.db"),
+        (["discard", "--store", STORE, "--yes"], "name the ids of dead letters, or --all-replayed"),
+        (["discard", "1", "--all-replayed", "--store", STORE, "--yes"], "or --all-replayed"),
+        (["discard", "1", "--store", STORE], "add --yes"),
+        (["discard", "--all-replayed", "--store", STORE], "add --yes"),
+        (["discard", "1", "--yes"], "nothing is named"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(words, says, tmp_path, capsys):

@@ -27,6 +27,7 @@ from tenaudit.testing.conformance import an_event
 
 STORE = "sqlite:///audit.db"
 TENANT = str(an_event(0).tenant_id)
+AUDITORS = '[roles]\nAuditor = ["audit_view"]\nAdmin = ["order_view"]\n'
 ADMIN = {"X-Tenant-ID": TENANT, "X-User-ID": "ada", "X-Roles": "Admin"}
 TRUST = 'trust="mesh": who reaches this port is believed to have the tenant and the roles that its headers say'
 
@@ -118,10 +119,12 @@ def test_a_cursor_outlives_the_process_by_its_key(tmp_path):
             assert get(f"{url}/audit/events?limit=2&cursor={cursors[-1]}")[0] == wanted
 
 
-def test_a_client_that_follows_does_not_hold_up_the_end():
+def test_a_client_that_follows_does_not_hold_up_the_end(tmp_path):
     fill()
-    with serving() as (url, stop):
-        with urlopen(Request(f"{url}/audit/tail", headers=ADMIN), timeout=10) as response:
+    (tmp_path / "policy.toml").write_text(AUDITORS)
+    with serving("--policy", "policy.toml") as (url, stop):
+        assert get(f"{url}/audit/events", ADMIN)[0] == 403
+        with urlopen(Request(f"{url}/audit/tail", headers=ADMIN | {"X-Roles": "Auditor"}), timeout=10) as response:
             assert response.status == 200
             code, out, err = stop(signal.SIGINT)
         assert (code, out) == (0, "")
@@ -184,6 +187,30 @@ def test_what_cannot_be_stored_now_is_tried_again_by_the_producer():
     assert asyncio.run(served()) == ["capability_denied"]
 
 
+def test_the_policy_of_a_file_decides_and_names_the_roles(tmp_path):
+    fill()
+    path = tmp_path / "policy.toml"
+    path.write_text(AUDITORS)
+
+    async def served():
+        async with (
+            SqliteStore.open("audit.db") as store,
+            query_service(store, redactor=None, cursor_keys=[b"k" * 16], policy=path) as app,
+            AsyncClient(transport=ASGITransport(app), base_url="http://audit") as client,
+        ):
+            answers = [
+                (await client.get("/audit/events", headers=ADMIN | {"X-Roles": role})).status_code
+                for role in ("Auditor", "Admin", "Support")
+            ]
+            metrics = (await client.get("/internal/metrics")).text
+            return answers, metrics
+
+    answers, metrics = asyncio.run(served())
+    assert answers == [200, 403, 403]
+    assert "policy_last_reload_timestamp_seconds" in metrics
+    assert "security_unknown_roles_total 1.0" in metrics
+
+
 def test_a_server_that_fails_is_no_clean_end():
     def ready():
         raise RuntimeError("no")
@@ -219,6 +246,9 @@ def test_loopback_needs_no_word_of_trust(host):
         (["--cursor-key-file", "short.key", "--port", "0"], "at least 16"),
         (["--redact", "payload.["], "--redact: "),
         (["--store", "sqlite:///no.db", "--port", "0"], "there is no store at no.db"),
+        (["--policy", "no.toml", "--port", "0"], "no.toml"),
+        (["--policy", "broken.toml", "--port", "0"], "broken.toml: Invalid value"),
+        (["--policy", "blind.toml", "--port", "0"], "blind.toml gives audit_view to no role"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(words, says, tmp_path, capsys):
@@ -226,6 +256,8 @@ def test_what_cannot_be_served_is_one_line(words, says, tmp_path, capsys):
     (tmp_path / "empty.key").write_text("\n \n")
     (tmp_path / "large.key").write_text("k" * 70_000)
     (tmp_path / "short.key").write_text("short\n")
+    (tmp_path / "broken.toml").write_text("[roles]\nAdmin = [\n")
+    (tmp_path / "blind.toml").write_text('[roles]\nAdmin = ["order_view"]\n')
     assert main(["serve", "--store", STORE, *words]) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -248,4 +280,4 @@ def test_without_uvicorn_it_says_what_to_install():
     code = "import sys; sys.modules['uvicorn'] = None; from tenaudit.cli import main; sys.exit(main(['serve']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == 'error: uvicorn is not installed: pip install "tenaudit[demo]"\n'
+    assert done.stderr == 'error: uvicorn is not installed: pip install "tenaudit[serve]"\n'

@@ -7,6 +7,7 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,8 @@ from tenaudit import ApiError, AuditEvent, AuditProducer, AuditQuery, Gate, Secu
 from tenaudit.audit import Page, Redactor, StoreError
 from tenaudit.backends.memory import MemorySink
 from tenaudit.backends.sqlite import SqliteStore
-from tenaudit.gate import AuditApi, StreamedReply
+from tenaudit.errors import ConfigurationError
+from tenaudit.gate import AuditApi, ExportSettings, StreamedReply
 from tenaudit.testing.conformance.events import TENANT, an_event
 
 EVENTS = 450
@@ -40,7 +42,9 @@ def reader(role: str) -> SecurityContext:
     return extract_context({"X-Tenant-ID": str(TENANT), "X-Roles": role, "X-User-ID": "reader"})
 
 
-def run(folder: Path, case: Any, *, with_producer: bool = True) -> list[AuditEvent]:
+def run(
+    folder: Path, case: Any, *, with_producer: bool = True, exports: ExportSettings | None = None
+) -> list[AuditEvent]:
     sink = MemorySink()
 
     async def main() -> None:
@@ -52,7 +56,9 @@ def run(folder: Path, case: Any, *, with_producer: bool = True) -> list[AuditEve
             await store.append([an_event(n, payload={"card": "4242424242424242", "n": n}) for n in range(EVENTS)])
             gate = Gate("audit", producer=producer if with_producer else None, registry=registry)
             watched: Any = Watched(store)
-            await case(AuditApi(gate, watched, redactor=Redactor(["payload.card"]), cursor_keys=[b"k" * 16]), watched)
+            redactor = Redactor(["payload.card"])
+            api = AuditApi(gate, watched, redactor=redactor, cursor_keys=[b"k" * 16], exports=exports)
+            await case(api, watched)
 
     asyncio.run(asyncio.wait_for(main(), 60))
     return sink.events
@@ -163,3 +169,51 @@ def test_without_a_producer_nothing_is_recorded(tmp_path: Path) -> None:
         assert await pieces_of(await api.export(reader("Support"), []))
 
     assert run(tmp_path, case, with_producer=False) == []
+
+
+def elsewhere(role: str) -> SecurityContext:
+    return extract_context({"X-Tenant-ID": str(UUID(int=9)), "X-Roles": role})
+
+
+async def refused(api: AuditApi, context: SecurityContext) -> None:
+    with pytest.raises(ApiError) as caught:
+        await api.export(context, [])
+    assert (caught.value.status, caught.value.code, caught.value.retry_after) == (503, "unavailable", 30)
+
+
+def test_too_many_exports_are_refused_until_one_ends(tmp_path: Path) -> None:
+    async def case(api: AuditApi, store: Watched) -> None:
+        mine = [await api.export(reader("Support"), []) for _ in range(2)]
+        searches = len(store.searches)
+        await refused(api, reader("Admin"))
+        others = await api.export(elsewhere("Support"), [])
+        await refused(api, elsewhere("Support"))
+        # What is refused asks the store for nothing.
+        assert len(store.searches) == searches + 1
+        await pieces_of(mine[0])
+        await (await api.export(reader("Support"), [])).aclose()
+        await mine[1].aclose()
+        await others.aclose()
+        again = [await api.export(reader("Support"), []) for _ in range(2)]
+        for reply in again:
+            await reply.aclose()
+
+    run(tmp_path, case, exports=ExportSettings(max_open=3, max_open_per_tenant=2))
+
+
+def test_an_export_that_never_begins_takes_no_room(tmp_path: Path) -> None:
+    async def case(api: AuditApi, store: Watched) -> None:
+        store.fail_at = 1
+        with pytest.raises(ApiError):
+            await api.export(reader("Support"), [])
+        with pytest.raises(ApiError):
+            await api.export(reader("Support"), [("format", "xml")])
+        assert await pieces_of(await api.export(reader("Support"), []))
+
+    run(tmp_path, case, exports=ExportSettings(max_open=1, max_open_per_tenant=1))
+
+
+@pytest.mark.parametrize("setting", [{"max_open": 0}, {"max_open_per_tenant": 10_001}])
+def test_an_impossible_bound_is_refused_by_name(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"export {next(iter(setting))} must be"):
+        ExportSettings(**setting)

@@ -20,7 +20,7 @@ from tenaudit.backends.memory import MemorySink
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.gate import AuditApi, StreamedReply, TailSettings
 from tenaudit.gate.audit_cursors import AuditCursors
-from tenaudit.gate.open_tails import OpenTails
+from tenaudit.gate.open_answers import OpenAnswers
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 from tests.unit.gate.sse import EventSource
@@ -303,7 +303,7 @@ def test_a_store_that_fails_sends_the_client_away_to_come_back(
 
 
 def test_a_forked_child_serves_none_of_its_parents_followers() -> None:
-    tails = OpenTails()
+    tails = OpenAnswers("Too many.")
     tails.enter(TENANT, SETTINGS)
     assert tails.total == 1
     tails.after_fork()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenaudit.audit import Redactor, Store
-    from tenaudit.gate import TailSettings
+    from tenaudit.gate import ExportSettings, TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
 
@@ -28,6 +28,7 @@ def audit_routes(
     redactor: Redactor | None = None,
     cursor_keys: Sequence[bytes] = (),
     tail: TailSettings | None = None,
+    exports: ExportSettings | None = None,
 ) -> Blueprint:
     """Return the routes of the audit trail.
 
@@ -40,8 +41,9 @@ def audit_routes(
         redactor: what is hidden from readers; None hides nothing.
         cursor_keys: secrets that cursors are signed with, the same in every worker; see `tenaudit.gate.AuditApi`.
         tail: bounds of `GET /audit/tail`.
+        exports: bounds of `GET /audit/export`.
     """
-    api = AuditApi(gate, store, redactor=redactor, cursor_keys=cursor_keys, tail=tail)
+    api = AuditApi(gate, store, redactor=redactor, cursor_keys=cursor_keys, tail=tail, exports=exports)
     routes = Blueprint("tenaudit_audit", __name__)
 
     @routes.get("/audit/events")

@@ -1,6 +1,13 @@
 """From a stream of records to a store: each event one row, offsets only after the rows."""
 
 from tenaudit.audit.consumer.consumer import Consumer, ConsumerHealth
+from tenaudit.audit.consumer.dead_letter import (
+    DeadLetter,
+    DeadLetterBounds,
+    DeadLettersFull,
+    DeadLetterStore,
+    DeadLetterTotals,
+)
 from tenaudit.audit.consumer.options import ConsumerOptions
 from tenaudit.audit.consumer.ports import (
     DeadLetters,
@@ -20,7 +27,12 @@ __all__ = [
     "ConsumerHealth",
     "ConsumerOptions",
     "ConsumerStalled",
+    "DeadLetter",
+    "DeadLetterBounds",
+    "DeadLetterStore",
+    "DeadLetterTotals",
     "DeadLetters",
+    "DeadLettersFull",
     "Fetched",
     "Partition",
     "Source",

@@ -39,6 +39,8 @@ class ConsumerHealth:
         ingested_at: when a batch was last stored, in Unix seconds; None before the first.
         failing_for: seconds since the first failure that no success has ended.
         lag: records that wait in the stream, as far as is known.
+        waits_for: what failed last, as the metric of failures names it, while no success has ended that; with
+            `dead_letters_full` it goes on once somebody has made room.
 
     Example:
         >>> ConsumerHealth(flowing=True, ingested_at=None, failing_for=0.0, lag=0).flowing
@@ -49,16 +51,17 @@ class ConsumerHealth:
     ingested_at: float | None
     failing_for: float
     lag: int
+    waits_for: str | None = None
 
 
 class Consumer:
     """Takes records from *source* and stores their events, each once.
 
-    A batch is one transaction of the store, and its offsets are committed after it. Whatever ends the consumer in
-    between makes the same records come again, which the store takes as duplicates.
+    A batch is one transaction of the store for each 500 records, and its offsets are committed after all of them.
+    Whatever ends the consumer in between makes the same records come again, which the store takes as duplicates.
 
     Args:
-        source: where records come from; closed by whoever made it.
+        source: where records come from, and to no other consumer before or after; closed by whoever made it.
         store: where events go; likewise.
         dead_letters: where records go that hold no event, or one that the store refuses.
         options: the bounds.
@@ -113,8 +116,8 @@ class Consumer:
 
     def health(self) -> ConsumerHealth:
         """Return whether records flow."""
-        failing_for = self._retry.failing_for
-        return ConsumerHealth(failing_for <= _PATIENCE, self._ingested_at, failing_for, self._source.lag())
+        failing_for, waits_for = self._retry.failing_for, self._retry.failing
+        return ConsumerHealth(failing_for <= _PATIENCE, self._ingested_at, failing_for, self._source.lag(), waits_for)
 
     async def run(self) -> None:
         """Consume until `stop`.

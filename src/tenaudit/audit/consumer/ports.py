@@ -65,7 +65,7 @@ class Fetched:
 
 
 class Source(Protocol):
-    """A stream of records in partitions, shared among the members of a group."""
+    """A stream of records in partitions, shared among the members of a group; it serves one consumer."""
 
     def on_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
         """Call and await *settle* before partitions are taken away; commits still work while it runs."""

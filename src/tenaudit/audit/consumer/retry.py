@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, TypeVar
 
 from tenaudit._kernel.error import TenauditError
+from tenaudit.audit.consumer.dead_letter import DeadLettersFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,7 +46,7 @@ class Retry:
         clock: what patience is measured with.
     """
 
-    __slots__ = ("_abandoned", "_clock", "_failing_since", "_metrics", "_options")
+    __slots__ = ("_abandoned", "_clock", "_failing", "_failing_since", "_metrics", "_options")
 
     def __init__(self, options: ConsumerOptions, metrics: ConsumerMetrics, clock: Clock) -> None:
         self._options = options
@@ -53,6 +54,12 @@ class Retry:
         self._clock = clock
         self._abandoned = asyncio.Event()
         self._failing_since: float | None = None
+        self._failing = ""
+
+    @property
+    def failing(self) -> str | None:
+        """What failed last, while no success has ended that."""
+        return None if self._failing_since is None else self._failing
 
     @property
     def failing_for(self) -> float:
@@ -102,6 +109,9 @@ class Retry:
             pause = await self._paused(pause)
 
     def _failed(self, what: str, error: BaseException) -> None:
+        # Nothing but somebody who makes room ends this one, so it has a name of its own.
+        what = "dead_letters_full" if isinstance(error, DeadLettersFull) else what
+        self._failing = what
         self._metrics.failed(what)
         if self._failing_since is None:
             self._failing_since = self._clock.monotonic()

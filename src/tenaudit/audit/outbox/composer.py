@@ -18,6 +18,7 @@ from tenaudit.audit.draft import event_of
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.outcomes import EmitRejected
 from tenaudit.audit.payload import PayloadRefused
+from tenaudit.audit.schema.promise import promising
 from tenaudit.errors.instruments import counter
 from tenaudit.security.context import context_or_none
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.draft import Draft
     from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
 __all__ = ["OutboxComposer"]
@@ -44,6 +46,7 @@ class OutboxComposer:
         service: name of the service, in every event.
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
+        schemas: checks the payload of each success, as for an `AuditProducer`.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry.
@@ -56,12 +59,19 @@ class OutboxComposer:
         ('order.created', 'u-1', None)
     """
 
-    def __init__(self, service: str, *, registry: CollectorRegistry | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        *,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+        schemas: PayloadCheck | None = None,
+    ) -> None:
         if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
             raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
         self.service = service
         self._clock = clock or SystemClock()
-        self._intake = Intake(self._clock)
+        self._intake = Intake(self._clock, schemas)
         self._rejected = counter(
             registry, "audit_events_rejected_total", "Events that break a limit, by code.", ("reason",)
         )
@@ -101,7 +111,8 @@ class OutboxComposer:
         """
         try:
             whose = _context(context)
-            draft = self._intake.draft(action, resource_type, resource_id, payload, outcome, severity, whose)
+            with promising("atomic"):
+                draft = self._intake.draft(action, resource_type, resource_id, payload, outcome, severity, whose)
             if event_id is not None:
                 draft = _with_id(draft, event_id, self._clock.time_ns() // 1_000_000)
         except PayloadRefused as refusal:

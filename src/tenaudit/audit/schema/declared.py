@@ -35,7 +35,7 @@ class EventType:
         action: lower-case dotted name.
         version: 1 or more; the event's `schema_version`.
         model: the pydantic model of the payload.
-        durability: how the action is meant to be emitted.
+        durability: the least that the call which emits it must promise.
 
     Raises:
         ConfigurationError: an action that is no dotted name, a version or durability that there is not, or a model

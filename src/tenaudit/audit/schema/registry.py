@@ -10,6 +10,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.payload import PayloadRefused
 from tenaudit.audit.schema.check import checked_payload
 from tenaudit.audit.schema.declared import Durability, EventType
+from tenaudit.audit.schema.promise import is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_REGISTRY", "PayloadCheck", "SchemaRegistry", "event_type"]
 
 _Model = TypeVar("_Model", bound=type[BaseModel])
+_CALLS = {"buffered": "emit", "durable": "emit_durable", "atomic": "an outbox"}
 
 
 class PayloadCheck(Protocol):
-    """What a producer asks before it takes an event; `SchemaRegistry.check` is one."""
+    """What a producer or an outbox asks before it takes an event; `SchemaRegistry.check` is one."""
 
-    def __call__(self, action: str, payload: Mapping[str, Any] | BaseModel | None, /) -> tuple[Mapping[str, Any], int]:
-        """Return the payload as JSON values and its schema version; raise `PayloadRefused` when it is not right."""
+    def __call__(
+        self, action: str, payload: Mapping[str, Any] | BaseModel | None, /, *, promise: Durability
+    ) -> tuple[Mapping[str, Any], int]:
+        """Return the payload as JSON values and its schema version.
+
+        Raises `PayloadRefused` when it is not right, or when *promise*, which is what the call that emits it promises,
+        is less than the action needs.
+        """
         ...
 
 
@@ -83,16 +91,21 @@ class SchemaRegistry:
         return versions.get(max(versions, default=0) if version is None else version)
 
     def check(
-        self, action: str, payload: Mapping[str, Any] | BaseModel | None, version: int | None = None
+        self,
+        action: str,
+        payload: Mapping[str, Any] | BaseModel | None,
+        version: int | None = None,
+        *,
+        promise: Durability | None = None,
     ) -> tuple[Mapping[str, Any], int]:
         """Return the payload as JSON values and the version that it is of.
 
         A model's instance is of the version it was registered under, everything else of the newest, unless *version*
-        says so.
+        says so. *promise* is what the call that emits it promises; None asks about the payload alone.
 
         Raises:
-            PayloadRefused: `invalid_payload`, `unknown_event_type` or `unknown_schema_version`. The message names
-                fields, never values.
+            PayloadRefused: `invalid_payload`, `unknown_event_type`, `unknown_schema_version`, or `durability_required`
+                when more was declared than is promised. The message names fields, never values.
         """
         payload = {} if payload is None else payload
         versions = self._types.get(action)
@@ -107,6 +120,11 @@ class SchemaRegistry:
         declared = versions.get(version)
         if declared is None:
             raise PayloadRefused("unknown_schema_version", f"{action} has no version {version}")
+        if promise is not None and not is_kept(declared.durability, promise):
+            raise PayloadRefused(
+                "durability_required",
+                f"{declared.name} is declared {declared.durability}: emit it by {_CALLS[declared.durability]}",
+            )
         return checked_payload(declared, payload), version
 
     def export(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit import AuditEvent
+    from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
 __all__ = ["PostgresOutbox", "PostgresOutboxSink", "create_outbox"]
@@ -57,6 +58,7 @@ class PostgresOutbox:
         deadline: seconds that the insert may take.
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
+        schemas: checks the payload of each success, as for an `AuditProducer`.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry, or *deadline* is not above 0.
@@ -76,10 +78,11 @@ class PostgresOutbox:
         deadline: float = 5.0,
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
+        schemas: PayloadCheck | None = None,
     ) -> None:
         if not deadline > 0:
             raise ConfigurationError(f"deadline must be more than 0 seconds, not {deadline}")
-        self._composer = OutboxComposer(service, registry=registry, clock=clock)
+        self._composer = OutboxComposer(service, registry=registry, clock=clock, schemas=schemas)
         self._deadline = deadline
 
     async def emit(

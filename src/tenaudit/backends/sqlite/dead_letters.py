@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -9,13 +10,15 @@ from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import StoreError
-from tenaudit.backends.sqlite.dead_letter_rows import DeadLetter, letter_of, record_of, row_of, storable
+from tenaudit.audit.consumer import DeadLetter, DeadLetterBounds, DeadLetterTotals
+from tenaudit.audit.consumer.kept_record import KeptRecord, storable_text
+from tenaudit.backends.sqlite.dead_letter_rows import letter_of, record_of, row_of
 from tenaudit.backends.sqlite.worker import SqliteWorker
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
 
     from tenaudit._kernel.clock import Clock
@@ -35,10 +38,11 @@ class SqliteDeadLetters:
     """Keeps dead letters in the file of a `SqliteStore`, or in one of their own.
 
     Opened at its first use; entering it opens it at once. A file that is to be a store must be made by the store
-    first. Values of more than 1 MiB, which no consumer takes, are cut; the number of letters has no bound.
+    first. Values of more than 1 MiB, which no consumer takes, are cut.
 
     Args:
         path: the file; made when it is not there.
+        bounds: how many letters are kept; None is 10 000 letters and 256 MiB.
         clock: tells when a record came.
 
     Raises (once it is entered or first used):
@@ -56,8 +60,11 @@ class SqliteDeadLetters:
         [(1, 'not_json')]
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, bounds: DeadLetterBounds | None = None, clock: Clock | None = None
+    ) -> None:
         self._path = Path(path)
+        self._bounds = bounds or DeadLetterBounds()
         self._clock = clock or SystemClock()
         self._worker = SqliteWorker(self._path, "tenaudit-dead-letters", self._inspect)
 
@@ -78,17 +85,22 @@ class SqliteDeadLetters:
         await self.close()
 
     async def put(self, record: SourceRecord, reason: str) -> None:
-        """Keep a record, once for each position and value; one that comes again is counted.
+        """Keep a record, once for each position and value; one that comes again is counted, also when there is no room.
 
         Raises:
+            DeadLettersFull: there is no room for another one.
             StoreError: SQLite failed; nothing was kept.
         """
-        row = row_of(record, reason, self._clock.time_ns() / 1e9)
+        kept = KeptRecord.of(record)
+        row = row_of(kept, storable_text(reason), self._clock.time_ns() / 1e9)
 
         def work(connection: sqlite3.Connection) -> None:
-            if not _has_table(connection):
-                self._create(connection)
-            connection.execute(_SQL["put_letter"], row)
+            with _transaction(connection):
+                if not _has_table(connection):
+                    self._create(connection)
+                if not connection.execute(_SQL["seen_again"], row).rowcount:
+                    self._bounds.check(_totals(connection), kept.size)
+                    connection.execute(_SQL["put_letter"], row)
 
         await self._worker.run(work)
 
@@ -133,7 +145,7 @@ class SqliteDeadLetters:
         Raises:
             StoreError: SQLite failed.
         """
-        told = {"id": letter_id, "reason": storable(reason)}
+        told = {"id": letter_id, "reason": storable_text(reason)}
         await self._ask(lambda connection: connection.execute(_SQL["refuse_letter"], told), None)
 
     async def delete(self, letter_id: int) -> bool:
@@ -142,10 +154,20 @@ class SqliteDeadLetters:
         Raises:
             StoreError: SQLite failed.
         """
+        if not 0 < letter_id <= _MAX_ID:
+            return False
         which = {"id": letter_id}
         return await self._ask(
             lambda connection: connection.execute(_SQL["delete_letter"], which).rowcount == 1, default=False
         )
+
+    async def totals(self) -> DeadLetterTotals:
+        """Return how many letters there are, and how many bytes are kept of them.
+
+        Raises:
+            StoreError: SQLite failed.
+        """
+        return await self._ask(_totals, DeadLetterTotals(0, 0))
 
     async def close(self) -> None:
         """Close the file after the work that is already queued; a second call does nothing."""
@@ -163,24 +185,33 @@ class SqliteDeadLetters:
         return await self._worker.run(lambda connection: work(connection) if _has_table(connection) else default)
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            is_new = _is_empty(connection)
-            self._inspect(connection)
-            connection.execute(_SQL["create_table"])
-            if is_new:
-                connection.execute(f"PRAGMA application_id = {_OWN_ID}")
-            connection.execute("COMMIT")
-        except BaseException:
-            # After some failures SQLite has rolled it back by itself.
-            connection.rollback()
-            raise
+        is_new = _is_empty(connection)
+        self._inspect(connection)
+        connection.execute(_SQL["create_table"])
+        if is_new:
+            connection.execute(f"PRAGMA application_id = {_OWN_ID}")
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
         """Refuse a file that is another application's, before anything in it is touched."""
         found = connection.execute("PRAGMA application_id").fetchone()[0]
         if found not in (_STORE_ID, _OWN_ID) and not _is_empty(connection):
             raise StoreError(f"{self._path}: is a database, but neither a tenaudit store nor one of dead letters")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some failures SQLite has rolled it back by itself.
+        connection.rollback()
+        raise
+
+
+def _totals(connection: sqlite3.Connection) -> DeadLetterTotals:
+    return DeadLetterTotals(*connection.execute(_SQL["totals"]).fetchone())
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:

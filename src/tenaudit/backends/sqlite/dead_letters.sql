@@ -22,15 +22,22 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 -- has_table: Tell whether the file has ever kept a dead letter.
 SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'dead_letters')
 
--- put_letter: Keep a record, or note that it came again.
+-- seen_again: Note that a record that is kept came again.
+UPDATE dead_letters SET reason = :reason, last_seen = :now, times_seen = times_seen + 1
+WHERE topic = :topic AND number = :number AND place = :place AND digest = :digest
+
+-- totals: Return how many letters there are, and how many bytes are kept of them.
+SELECT COUNT(*), IFNULL(SUM(IFNULL(LENGTH(record_key), 0) + LENGTH(headers) + IFNULL(LENGTH(value), 0)), 0)
+FROM dead_letters
+
+-- put_letter: Keep a record.
 INSERT INTO dead_letters (
   topic, number, place, digest, record_key, value, value_bytes, headers, is_whole, written_ms, reason, first_seen,
   last_seen
 ) VALUES (
   :topic, :number, :place, :digest, :record_key, :value, :value_bytes, :headers, :is_whole, :written_ms, :reason, :now,
   :now
-) ON CONFLICT (topic, number, place, digest) DO UPDATE SET
-  reason = excluded.reason, last_seen = excluded.last_seen, times_seen = times_seen + 1
+)
 
 -- list_letters: Return what is told of letters behind an id, without their bytes.
 SELECT id, topic, number, place, value_bytes, is_whole, reason, first_seen, last_seen, times_seen, replays

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
+    from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
 __all__ = ["SqliteOutbox", "create_outbox"]
@@ -49,6 +50,7 @@ class SqliteOutbox:
         service: name of the service, in every event.
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
+        schemas: checks the payload of each success, as for an `AuditProducer`.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry.
@@ -66,9 +68,16 @@ class SqliteOutbox:
         'accepted'
     """
 
-    def __init__(self, service: str, *, registry: CollectorRegistry | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        *,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+        schemas: PayloadCheck | None = None,
+    ) -> None:
         self._clock = clock or SystemClock()
-        self._composer = OutboxComposer(service, registry=registry, clock=self._clock)
+        self._composer = OutboxComposer(service, registry=registry, clock=self._clock, schemas=schemas)
 
     def emit_nowait(
         self,
