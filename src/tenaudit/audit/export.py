@@ -30,6 +30,7 @@ TRAILER = "tenaudit_export"
 
 # What a spreadsheet takes for a formula at the start of a cell, and the quote that keeps it from doing so.
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # RFC 4180 section 2, rules 5 to 7; and what readers strip or split at unless it is quoted.
 _QUOTED = re.compile(r'[",\r\n;\t]|\A\s|\s\Z|\A\Z')
 
@@ -85,10 +86,6 @@ def csv_field(value: Any) -> str:
         return text
     doubled = text.replace('"', '""')
     return f'"{doubled}"'
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _csv_line(fields: list[str]) -> bytes:

@@ -11,20 +11,25 @@ from tenaudit.audit.consumer.wire import BadRecord, decode_event
 from tenaudit.audit.ports import SinkRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.consumer.metrics import ConsumerMetrics
     from tenaudit.audit.consumer.ports import DeadLetters, SourceRecord
     from tenaudit.audit.consumer.retry import Retry
     from tenaudit.audit.event import AuditEvent
-    from tenaudit.audit.ports import Store
+    from tenaudit.audit.ports import AppendResult, Store
+
+    _Append: TypeAlias = Callable[[], Awaitable[AppendResult]]
 
 __all__ = ["Ingest"]
 
 _log = logging.getLogger("tenaudit.audit")
-# Decoding holds up the loop, and with it the heartbeat of the group.
-_DECODE_SLICE = 128
+# Decoding holds up the loop, and with it the store's talk with its database and the heartbeat of the group.
+_DECODE_SLICE = 32
+# While the store works on one portion the next is decoded; what a transaction costs is then still spread over many.
+_PORTION = 500
 _REFUSED = "refused_by_store"
 # What lies in the events: trying again cannot help. Everything else lies in the world.
 _DATA_ERRORS = (SinkRejected, ValueError, TypeError, OverflowError, RecursionError)
@@ -33,6 +38,11 @@ _DATA_ERRORS = (SinkRejected, ValueError, TypeError, OverflowError, RecursionErr
 class _Item(NamedTuple):
     record: SourceRecord
     event: AuditEvent
+
+
+class _Bad(NamedTuple):
+    record: SourceRecord
+    reason: str
 
 
 class Ingest:
@@ -60,19 +70,53 @@ class Ingest:
     async def take(self, records: Sequence[SourceRecord]) -> None:
         """Return once each record is in the store or among the dead letters.
 
-        Usually that is one transaction. A refusal names its events, and the others are stored without them; one that
-        names none is bisected until it stands alone.
+        That takes one transaction 500 records, one after the other. The next are decoded meanwhile, and staged where
+        the store has a method `stage`, as the one in PostgreSQL does.
 
         Raises:
             BatchAbandoned: some records may be stored, none may be committed.
             ConsumerStalled: likewise.
         """
-        items = await self._decoded(records)
+        storing: asyncio.Task[None] | None = None
+        try:
+            for start in range(0, len(records), _PORTION):
+                items, bad = await _decoded(records[start : start + _PORTION])
+                staged = await self._staged(items)
+                if storing is not None:
+                    await storing
+                storing = asyncio.create_task(self._store_all(items, bad, staged), name="tenaudit-audit-ingest")
+            if storing is not None:
+                await storing
+        finally:
+            if storing is not None:
+                storing.cancel()
+                await asyncio.wait({storing})
+                # Whoever was cancelled does not come back for the error.
+                _ = storing.cancelled() or storing.exception()
+
+    async def _staged(self, items: Sequence[_Item]) -> _Append | None:
+        stage: Callable[[list[AuditEvent]], Awaitable[_Append | None]] | None = getattr(self._store, "stage", None)
+        if stage is None or not items:
+            return None
+        try:
+            return await stage([item.event for item in items])
+        except Exception:  # noqa: BLE001 - what cannot be staged is appended, and what is wrong with it is dealt with there
+            return None
+
+    async def _store_all(self, items: list[_Item], bad: Sequence[_Bad], staged: _Append | None) -> None:
+        """Store what holds an event and bury the rest; *staged* appends all that holds one.
+
+        Usually that is one transaction. A refusal names its events, and the others are stored without them; one that
+        names none is bisected until it stands alone.
+        """
+        for record, reason in bad:
+            await self._bury([record], reason)
         portion = len(items)
         while items:
             part, rest = items[:portion], items[portion:]
+            first, staged = staged, None
             try:
-                await self._append(part)
+                await self._append(part, first)
             except _DATA_ERRORS as refusal:
                 refused, kept = _split(part, refusal)
                 if not refused and len(part) > 1:
@@ -84,20 +128,10 @@ class Ingest:
                 items = rest
                 portion *= 2
 
-    async def _decoded(self, records: Sequence[SourceRecord]) -> list[_Item]:
-        items: list[_Item] = []
-        for count, record in enumerate(records, 1):
-            try:
-                items.append(_Item(record, decode_event(record.value, record.headers)))
-            except BadRecord as bad:
-                await self._bury([record], bad.reason)
-            if count % _DECODE_SLICE == 0:
-                await asyncio.sleep(0)
-        return items
-
-    async def _append(self, items: Sequence[_Item]) -> None:
+    async def _append(self, items: Sequence[_Item], staged: _Append | None) -> None:
         events = [item.event for item in items]
-        result = await self._retry.until_done("store", partial(self._store.append, events), final=_DATA_ERRORS)
+        append = staged or partial(self._store.append, events)
+        result = await self._retry.until_done("store", append, final=_DATA_ERRORS)
         self._metrics.stored(events, result, self._clock.time_ns() / 1e9)
         if result.conflicts:
             _log.error(
@@ -113,6 +147,20 @@ class Ingest:
             "audit records went to the dead letters",
             extra={"action": "audit_dead_letter", "records": len(records), "reason": reason},
         )
+
+
+async def _decoded(records: Sequence[SourceRecord]) -> tuple[list[_Item], list[_Bad]]:
+    """Return the records that hold an event, and those that hold none, with the reason."""
+    items: list[_Item] = []
+    bad: list[_Bad] = []
+    for count, record in enumerate(records, 1):
+        try:
+            items.append(_Item(record, decode_event(record.value, record.headers)))
+        except BadRecord as error:
+            bad.append(_Bad(record, error.reason))
+        if count % _DECODE_SLICE == 0:
+            await asyncio.sleep(0)
+    return items, bad
 
 
 def _split(part: Sequence[_Item], refusal: Exception) -> tuple[list[_Item], list[_Item]]:

@@ -6,13 +6,14 @@ Rules of this file: pure; both ends of a stream use it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from tenaudit._kernel.error import TenauditError
-from tenaudit.audit.event import AuditEvent
+from tenaudit.audit.event import AuditEvent, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,7 @@ WIRE_FORMAT = b"application/vnd.tenaudit.event+json; version=1"
 MAX_RECORD_BYTES = 2**20
 _FORMAT_HEADER = "content-type"
 _NO_TRACE = "0" * 32
+_FIELDS = AuditEvent.model_fields
 
 
 class BadRecord(TenauditError):  # noqa: N818 - a fact about the record
@@ -43,11 +45,16 @@ def encode_event(event: AuditEvent) -> bytes:
     Raises:
         ValueError: the event is no JSON (RFC 8259): it has a number without a value, or half a character.
     """
-    record = event.record()
+    record: dict[str, Any] = vars(event)
+    if len(record) == len(_FIELDS) and type(event.event_id) is UUID and type(event.tenant_id) is UUID:
+        # The text of an id is made by the encoder, which costs a third of making it here.
+        record = record | {"occurred_at": wire_time(event.occurred_at)}
+    else:
+        record = event.record()
     data = to_json(record, inf_nan_mode="constants")
     if b"NaN" in data or b"Infinity" in data:
         # Text may say so too; numbers must not.
-        json.dumps(record, allow_nan=False)
+        json.dumps(event.record(), allow_nan=False)
     return data
 
 
@@ -80,8 +87,9 @@ def decode_event(value: bytes | None, headers: Iterable[tuple[str, bytes | None]
         raise BadRecord("empty")
     if len(value) > MAX_RECORD_BYTES:
         raise BadRecord("too_large")
-    if any(name == _FORMAT_HEADER and told != WIRE_FORMAT for name, told in headers):
-        raise BadRecord("unknown_format")
+    for name, told in headers:
+        if name == _FORMAT_HEADER and told != WIRE_FORMAT:
+            raise BadRecord("unknown_format")
     try:
         return AuditEvent.model_validate_json(value)
     except ValidationError as error:

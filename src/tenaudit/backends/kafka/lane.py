@@ -46,9 +46,16 @@ def message_of(event: AuditEvent) -> Message:
     Raises:
         ValueError: the event is no JSON.
     """
-    key, value, headers = str(event.tenant_id).encode(), encode_event(event), event_headers(event)
-    size = len(key) + len(value) + sum(len(name) + len(text) for name, text in headers) + _RECORD_OVERHEAD
+    key, value, headers = _key_of(event.tenant_id), encode_event(event), event_headers(event)
+    size = len(key) + len(value) + _RECORD_OVERHEAD
+    for name, text in headers:
+        size += len(name) + len(text)
     return Message(event.event_id, key, value, headers, size)
+
+
+@lru_cache(_TENANTS_REMEMBERED, typed=True)
+def _key_of(tenant_id: UUID) -> bytes:
+    return str(tenant_id).encode()
 
 
 @lru_cache(_TENANTS_REMEMBERED)

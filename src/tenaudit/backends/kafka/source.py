@@ -31,6 +31,9 @@ _SLACK = 0.5
 class KafkaSource:
     """Reads a topic as one member of a group, from the start where the group has no offsets yet.
 
+    It serves one consumer. Another one, also after the first has failed, gets a source of its own, which starts from
+    what was committed.
+
     Args:
         bootstrap_servers: `host:port`, several by commas or as a sequence.
         topic: what to read.
@@ -121,7 +124,13 @@ class KafkaSource:
         self._silent_for = 0.0
 
     def on_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
-        """Call *settle* before partitions are taken away."""
+        """Call *settle* before partitions are taken away.
+
+        Raises:
+            ConfigurationError: another consumer has this source, or had it: what that one had in hand would be skipped.
+        """
+        if self._settle is not None:
+            raise ConfigurationError("this Kafka source serves a consumer already, or did: make another one")
         self._settle = settle
 
     async def fetch(self, max_records: int, max_bytes: int, seconds: float) -> Fetched:

@@ -7,6 +7,7 @@ told before anything is written.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tenaudit.audit import AppendResult, StoreError
@@ -26,24 +27,26 @@ if TYPE_CHECKING:
 __all__ = ["append_rows", "frontier_hashes", "log_origin", "seal_logs"]
 
 _HASH = 32
+_number = attrgetter("int")
 
 
 class _Sorted:
     """A batch, told apart: what is new, what has come before, and what contradicts it."""
 
     def __init__(self) -> None:
-        self.fresh: dict[UUID, list[SealedRow]] = {}
+        self.fresh: dict[int, list[SealedRow]] = {}
         self.conflicts: list[SealedRow] = []
         self.duplicates = 0
 
-    def sort(self, rows: Iterable[SealedRow], known: dict[tuple[UUID, UUID], bytes]) -> None:
+    def sort(self, rows: Iterable[SealedRow], known: dict[tuple[int, int], bytes]) -> None:
         """Sort rows in their order; the first content of an id is the one that counts, in a batch too."""
         for row in rows:
-            key = (row.tenant_id, row.event_id)
-            digest = known.setdefault(key, row.digest)
+            # As numbers: UUIDs are hashed and compared in Python.
+            tenant = row.tenant_id.int
+            digest = known.setdefault((tenant, row.event_id.int), row.digest)
             # The very object, and not an equal one: it was not known until now.
             if digest is row.digest:
-                self.fresh.setdefault(row.tenant_id, []).append(row)
+                self.fresh.setdefault(tenant, []).append(row)
             elif digest == row.digest:
                 self.duplicates += 1
             else:
@@ -66,11 +69,11 @@ async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozen
     Raises:
         StoreError: the log was tampered with and cannot grow.
     """
-    tenants = sorted({row.tenant_id for row in rows})
+    tenants = sorted({row.tenant_id.int: row.tenant_id for row in rows}.values())
     # In order, and before any lock: two batches that begin or lock the same logs never wait for each other in a ring.
     if not begun.issuperset(tenants):
         await session.rows("add_logs", tenants)
-    heads = {head["tenant_id"]: head for head in await session.rows("lock_logs", tenants)}
+    heads = {head["tenant_id"].int: head for head in await session.rows("lock_logs", tenants)}
     if len(heads) < len(tenants):
         raise StoreError("the log of a tenant was taken away; verify the store")
     batch = _Sorted()
@@ -83,26 +86,26 @@ async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozen
     return batch.result()
 
 
-async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[UUID, UUID], bytes]:
+async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[int, int], bytes]:
     ids = [row.event_id for row in rows]
-    found = await session.rows("find_hashes", [row.tenant_id for row in rows], ids, min(ids), max(ids))
-    return {(row["tenant_id"], row["event_id"]): row["content_hash"] for row in found}
+    first, last = min(ids, key=_number), max(ids, key=_number)
+    found = await session.rows("find_hashes", [row.tenant_id for row in rows], ids, first, last)
+    return {(row["tenant_id"].int, row["event_id"].int): row["content_hash"] for row in found}
 
 
-async def _extend(session: Session, fresh: Mapping[UUID, Sequence[SealedRow]], heads: Mapping[UUID, Any]) -> None:
+async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], heads: Mapping[int, Any]) -> None:
     events: list[tuple[Any, ...]] = []
-    leaves: list[tuple[Any, ...]] = []
+    leaves: list[bytes] = []
     logs: list[tuple[Any, ...]] = []
-    for tenant_id, rows in fresh.items():
-        tree = _restored(heads[tenant_id])
-        events += ((*row.values, tree.size + place) for place, row in enumerate(rows))
-        leaves += ((tenant_id, tree.size + place, row.event_id, row.leaf) for place, row in enumerate(rows))
-        tree = tree.extend([row.leaf for row in rows])
+    for tenant, rows in fresh.items():
+        tree, tenant_id = _restored(heads[tenant]), rows[0].tenant_id
+        added = [row.leaf for row in rows]
+        events += [(*row.values, place) for place, row in enumerate(rows, tree.size)]
+        leaves += added
+        tree = tree.extend(added)
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
-    if await session.changed("insert_events", *_columns(events)) < len(events):
+    if await session.value("extend_logs", events, leaves, *_columns(logs)) < len(events):
         raise StoreError("an event came in beside the log while it was locked; try again")
-    await session.rows("insert_leaves", *_columns(leaves))
-    await session.rows("write_logs", *_columns(logs))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

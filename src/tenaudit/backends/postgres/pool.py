@@ -108,11 +108,6 @@ class Session:
         """Return the first row of a named statement, None without one."""
         return await self._connection.fetchrow(self._statements[statement], *values)
 
-    async def changed(self, statement: str, *values: Any) -> int:
-        """Run a named statement and return how many rows it wrote."""
-        said: str = await self._connection.execute(self._statements[statement], *values)
-        return int(said.rpartition(" ")[2])
-
     async def script(self, sql: str) -> None:
         """Run statements without parameters."""
         await self._connection.execute(sql)
@@ -189,10 +184,8 @@ class PostgresPool:
         try:
             async with self._connection(until) as (connection, watchdog):
                 try:
-                    async with _in_transaction(connection, mode, end):
-                        session = Session(connection, self._statements, watchdog)
-                        await session.rows("bind", ",".join(map(str, tenants)), self._within)
-                        yield session
+                    async with _in_transaction(connection, f"BEGIN {mode}; {self._bind(tenants)}", end):
+                        yield Session(connection, self._statements, watchdog)
                 except BaseException as error:
                     if not isinstance(error, Exception):
                         connection.terminate()
@@ -203,6 +196,11 @@ class PostgresPool:
             if loop.time() >= until:
                 raise self._too_late() from None
             raise as_store_error(error) from None
+
+    def _bind(self, tenants: Sequence[UUID]) -> str:
+        # Not as parameters, so that it goes to PostgreSQL together with the BEGIN; digits are all that is in it.
+        ids = ",".join([f"{tenant.int:032x}" for tenant in tenants])
+        return self._statements["bind"].format(tenants=ids, within=self._within)
 
     @asynccontextmanager
     async def _connection(self, until: float) -> AsyncIterator[tuple[_Connection, _Watchdog]]:
@@ -252,9 +250,9 @@ class PostgresPool:
 
 
 @asynccontextmanager
-async def _in_transaction(connection: _Connection, mode: str, end: str) -> AsyncIterator[None]:
-    await connection.execute(f"BEGIN {mode}")
+async def _in_transaction(connection: _Connection, begin: str, end: str) -> AsyncIterator[None]:
     try:
+        await connection.execute(begin)
         yield
         await connection.execute(end)
     except Exception:

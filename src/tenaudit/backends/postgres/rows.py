@@ -11,6 +11,7 @@ from tenaudit.audit import AuditEvent, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.event_text import event_text
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
 
 if TYPE_CHECKING:
@@ -38,10 +39,28 @@ _COLUMNS = (
 )
 _integers = itemgetter("schema_version", "seq")
 _texts = itemgetter(*(column for column in _COLUMNS if column not in ("schema_version", "seq")))
+# In the order of the table; behind the payload follow redactions, producer_id, seq, content_hash and log_index.
+_before_payload = itemgetter(
+    "tenant_id",
+    "event_id",
+    "occurred_at",
+    "actor_id",
+    "actor_type",
+    "action",
+    "resource_type",
+    "resource_id",
+    "outcome",
+    "severity",
+    "service",
+    "trace_id",
+    "schema_version",
+)
 _required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _TEXT = {str, type(None)}
 _INTEGER = {int, type(None)}
 _BROKEN = b""
+_PAYLOAD = '"payload":'
+_BEHIND_PAYLOAD = ',"producer_id":'
 
 
 def plain_uuid(value: UUID) -> UUID:
@@ -58,7 +77,7 @@ class SealedRow:
         leaf: its leaf hash.
         digest: its keyed content hash.
         evidence: the text that the leaf commits to.
-        values: what `insert_events` takes, but for the index in the log.
+        values: the row of the table, but for the index in the log.
         size: bytes of it, near enough to bound a statement.
 
     Raises:
@@ -68,34 +87,21 @@ class SealedRow:
     __slots__ = ("digest", "event_id", "evidence", "leaf", "size", "tenant_id", "values")
 
     def __init__(self, event: AuditEvent, key: bytes) -> None:
-        record = _checked_record(event)
-        # Encoded once, though two columns need it. Quotes in a text are escaped, so `{}` stands for it nowhere else.
-        payload = canonical_json({"payload": record["payload"]})[1:-1]
-        canonical = canonical_json(record | {"payload": {}}).replace(b'"payload":{}', payload, 1)
-        if b"\\u0000" in canonical and holds_nul(record):
+        canonical = event_text(event) or canonical_json(_checked_record(event))
+        if b"\\u0000" in canonical and holds_nul(event.record()):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
         self.tenant_id = event.tenant_id
         self.event_id = event.event_id
         self.leaf = leaf_hash(canonical)
         self.digest = content_hash(key, self.leaf)
-        self.evidence = canonical.decode()
+        self.evidence = evidence = canonical.decode()
         self.size = len(canonical)
         self.values = (
-            event.tenant_id,
-            event.event_id,
-            event.occurred_at,
-            event.actor_id,
-            event.actor_type,
-            event.action,
-            event.resource_type,
-            event.resource_id,
-            event.outcome,
-            event.severity,
-            event.service,
-            event.trace_id,
-            event.schema_version,
-            payload[len(b'"payload":') :].decode(),
-            canonical_json(record["redactions"]).decode() if record["redactions"] else "[]",
+            *_before_payload(vars(event)),
+            # Encoded once, though two columns need it. Quotes in a text are escaped, so the first of the one name and
+            # the last of the other are the record's own.
+            evidence[evidence.index(_PAYLOAD) + len(_PAYLOAD) : evidence.rindex(_BEHIND_PAYLOAD)],
+            canonical_json(event.redactions).decode() if event.redactions else "[]",
             event.producer_id,
             event.seq,
             self.digest,
@@ -104,7 +110,7 @@ class SealedRow:
 
 def _checked_record(event: AuditEvent) -> dict[str, Any]:
     """Return the wire form when every column has its own type, so that no row is another event than was meant."""
-    ids: tuple[object, ...] = (event.event_id, event.tenant_id)
+    ids: tuple[object, object] = (event.event_id, event.tenant_id)
     try:
         naive = event.occurred_at.utcoffset() is None
         record = event.record()
@@ -112,7 +118,8 @@ def _checked_record(event: AuditEvent) -> dict[str, Any]:
         raise CanonicalError(f"the event has no wire form: {type(error).__name__}") from None
     wrong = (
         naive
-        or not all(isinstance(one, UUID) for one in ids)
+        or not isinstance(ids[0], UUID)
+        or not isinstance(ids[1], UUID)
         or not isinstance(record["payload"], dict)
         or None in _required(record)
         or not ({*map(type, _texts(record))} <= _TEXT or all(isinstance(one, str | None) for one in _texts(record)))
@@ -172,7 +179,8 @@ def event_from_row(row: Mapping[str, Any]) -> AuditEvent:
                 "event_id": plain_uuid(row["event_id"]),
                 "tenant_id": plain_uuid(row["tenant_id"]),
                 "payload": parsed_json(row["payload"]),
-                "redactions": tuple(parsed_json(row["redactions"])),
+                # Most events have none, and reading none costs as much as a payload.
+                "redactions": () if row["redactions"] == "[]" else tuple(parsed_json(row["redactions"])),
             }
         )
     except (ValueError, TypeError, RecursionError) as error:

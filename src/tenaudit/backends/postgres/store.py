@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, Problem, SinkRejected, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
-from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, tenants_of
+from tenaudit.backends.postgres.account import read_account
+from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, staged_rows, tenants_of
 from tenaudit.backends.postgres.check import self_check
 from tenaudit.backends.postgres.log import append_rows, seal_logs
 from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
@@ -20,12 +22,13 @@ from tenaudit.backends.postgres.tally import count_stats
 from tenaudit.backends.postgres.verify import verify_tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
     from datetime import date
     from types import TracebackType
     from uuid import UUID
 
     from tenaudit.audit.integrity import Checkpoint
+    from tenaudit.audit.producer_rows import AccountWindow, StoreAccount
     from tenaudit.audit.stats import EventStats
     from tenaudit.backends.postgres.rows import SealedRow
 
@@ -106,12 +109,17 @@ class PostgresStore:
             StoreError: PostgreSQL failed, or gave no answer in time: what became of the transaction at hand is then
                 not known, and appending the same events again is harmless.
         """
-        rows = sealed_rows(events, await self._opened())
-        total = AppendResult(0, 0, 0, 0)
-        for part in parts(rows):
-            result = await self._append(part)
-            total = AppendResult(*(a + b for a, b in zip(total, result, strict=True)))
-        return total
+        return await self._append_all(sealed_rows(events, await self._opened()))
+
+    async def stage(self, events: Sequence[AuditEvent]) -> Callable[[], Awaitable[AppendResult]] | None:
+        """Return the call that appends *events*, with all done that needs no database; None before the first use.
+
+        Who appends batch after batch stages the next while PostgreSQL has the one before.
+
+        Raises:
+            SinkRejected: as `append` does, which names all of them.
+        """
+        return None if self._key is None else partial(self._append_all, await staged_rows(events, self._key))
 
     async def search(self, query: AuditQuery) -> Page:
         """Return one page of the query's tenant.
@@ -160,6 +168,17 @@ class PostgresStore:
         await self._opened()
         async with self._pool.transaction([query.tenant_id], mode=_SNAPSHOT) as session:
             return await count_stats(session, self._sql["count_stats"], query, max_events, seconds)
+
+    async def account(
+        self, window: AccountWindow, *, held: Mapping[UUID, Sequence[UUID]], seconds: float
+    ) -> StoreAccount:
+        """Count each producer's events from one snapshot, about one tenant after the other; each part has the deadline.
+
+        See `tenaudit.audit.producer_rows`.
+        """
+        await self._opened()
+        async with self._pool.transaction(mode=_SNAPSHOT) as session:
+            return await read_account(session, window, held, seconds)
 
     async def tenants(self) -> tuple[UUID, ...]:
         """Return every tenant that has a log, in order."""
@@ -243,6 +262,13 @@ class PostgresStore:
     async def _known_tenants(self) -> list[UUID]:
         async with self._pool.transaction(mode=_READ) as session:
             return [plain_uuid(row["tenant_id"]) for row in await session.rows("known_tenants")]
+
+    async def _append_all(self, rows: Sequence[SealedRow]) -> AppendResult:
+        total = AppendResult(0, 0, 0, 0)
+        for part in parts(rows):
+            result = await self._append(part)
+            total = AppendResult(*(a + b for a, b in zip(total, result, strict=True)))
+        return total
 
     async def _append(self, rows: Sequence[SealedRow]) -> AppendResult:
         ids = [row.event_id for row in rows]

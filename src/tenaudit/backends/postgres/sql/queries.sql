@@ -1,6 +1,8 @@
 -- bind: Name the tenants of this transaction and its deadlines; all of it ends with the transaction.
-SELECT set_config('tenaudit.tenants', $1, true), set_config('statement_timeout', $2, true),
-  set_config('lock_timeout', $2, true),
+SELECT set_config('tenaudit.tenants', '{tenants}', true), set_config('statement_timeout', '{within}', true),
+  set_config('lock_timeout', '{within}', true),
+  -- Else a client that stands still, or whose end the network hides, keeps the logs that it has locked for hours.
+  set_config('idle_in_transaction_session_timeout', '{within}', true),
   -- Else a statement whose client is gone runs on, and holds its connection, until its time is up.
   set_config('client_connection_check_interval', '500ms', true)
 
@@ -20,24 +22,20 @@ FROM unnest($1::uuid[], $2::uuid[]) AS asked (tenant_id, event_id)
 JOIN tenaudit.events AS e ON e.tenant_id = asked.tenant_id AND e.event_id = asked.event_id
 WHERE e.event_id BETWEEN $3 AND $4
 
--- insert_events: Add events; what is there already is left as it is.
-INSERT INTO tenaudit.events (
-  tenant_id, event_id, occurred_at, actor_id, actor_type, action, resource_type, resource_id, outcome, severity,
-  service, trace_id, schema_version, payload, redactions, producer_id, seq, content_hash, log_index
-) SELECT * FROM unnest(
-  $1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-  $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[],
-  $18::bytea[], $19::bigint[]
-) ON CONFLICT DO NOTHING
-
--- insert_leaves: Append leaves to logs.
-INSERT INTO tenaudit.leaves (tenant_id, idx, event_id, leaf_hash)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bytea[])
-
--- write_logs: Set size and frontier of logs.
-UPDATE tenaudit.logs AS l SET size = n.size, frontier = n.frontier
-FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS n (tenant_id, size, frontier)
-WHERE l.tenant_id = n.tenant_id
+-- extend_logs: Add events, append their leaves and set the heads of their logs; return how many events were added.
+-- An array of rows and not one of each column: that is half the work of the one who sends it. $2 is its leaf hashes.
+WITH added AS (
+  INSERT INTO tenaudit.events SELECT * FROM unnest($1::tenaudit.events[]) ON CONFLICT DO NOTHING RETURNING true
+), appended AS (
+  INSERT INTO tenaudit.leaves (tenant_id, idx, event_id, leaf_hash)
+  SELECT n.tenant_id, n.log_index, n.event_id, n.unnest
+  FROM ROWS FROM (unnest($1::tenaudit.events[]), unnest($2::bytea[])) AS n
+), written AS (
+  UPDATE tenaudit.logs AS l SET size = n.size, frontier = n.frontier
+  FROM unnest($3::uuid[], $4::bigint[], $5::bytea[]) AS n (tenant_id, size, frontier)
+  WHERE l.tenant_id = n.tenant_id
+)
+SELECT count(*) FROM added
 
 -- insert_conflicts: Keep the second contents of ids as evidence.
 INSERT INTO tenaudit.conflicts (tenant_id, event_id, content_hash, record)
@@ -114,3 +112,24 @@ WHERE l.tenant_id = $1 AND l.idx >= $2 ORDER BY l.idx LIMIT $3
 
 -- count_stats: The start of every count by kind; conditions, the order and the limit follow as with a search.
 SELECT event_id, action, outcome, severity, occurred_at FROM tenaudit.events WHERE tenant_id = $1
+
+-- name_tenant: Name the one tenant that the transaction is about from here on.
+SELECT set_config('tenaudit.tenants', $1, true)
+
+-- count_producers: Count a tenant's numbered events by producer in the next part behind an id, and tell where it ends.
+WITH part AS MATERIALIZED (
+  SELECT event_id, producer_id, service, seq FROM tenaudit.events
+  WHERE tenant_id = $1 AND event_id > $2 AND event_id <= $3 ORDER BY event_id LIMIT $4
+)
+SELECT producer_id, min(service) AS service, count(*) AS stored, min(seq) AS lowest, max(seq) AS highest,
+  (SELECT event_id FROM part ORDER BY event_id DESC LIMIT 1) AS reached
+FROM part GROUP BY producer_id, seq IS NULL
+
+-- closing_records: Return what producers said of themselves at their end, in the next part behind an id.
+SELECT event_id, producer_id, seq, payload FROM tenaudit.events
+WHERE tenant_id = $1 AND action = $2 AND event_id > $3 AND event_id <= $4 ORDER BY event_id LIMIT $5
+
+-- also_stored: Return those of some ids that a tenant has; the bounds spare the other partitions.
+SELECT e.event_id FROM unnest($2::uuid[]) AS asked (event_id)
+JOIN tenaudit.events AS e ON e.tenant_id = $1 AND e.event_id = asked.event_id
+WHERE e.event_id BETWEEN $3 AND $4
