@@ -501,6 +501,40 @@ def test_a_server_that_hangs_costs_no_more_than_the_deadline_and_nothing_is_lost
     run(main())
 
 
+def test_a_relay_that_the_network_hides_in_its_transaction_frees_its_shard(dsn):
+    parts = urlsplit(dsn)
+    held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE%'"
+
+    async def main():
+        await filled(dsn, an_event(0))
+        async with TcpFaultProxy(parts.hostname, parts.port) as proxy, connected(dsn) as other, connected(dsn) as seen:
+            netloc = f"{parts.username}:{parts.password or ''}@{proxy.host}:{proxy.port}"
+            hidden = PostgresOutboxSource(urlunsplit(parts._replace(netloc=netloc)), deadline=2)
+            lease = await hidden.claim()
+            (taken,) = await hidden.read(lease, 1, 10**6)
+            # The settlement has its shard's row locked and waits for the entry's.
+            blocks_it = other.transaction()
+            await blocks_it.start()
+            await other.execute("SELECT FROM tenaudit_outbox FOR UPDATE")
+            settling = asyncio.ensure_future(hidden.settle(lease, [taken.position], {}))
+            async with asyncio.timeout(20):
+                while not await seen.fetchval(held):
+                    assert not settling.done()
+            proxy.half_open()
+            await blocks_it.rollback()
+            with pytest.raises(OutboxUnavailable):
+                await settling
+            # Its end did not get through either, so PostgreSQL has to find out by itself.
+            await seen.execute("SET lock_timeout = '10s'")
+            await expire(seen)
+            source = PostgresOutboxSource(dsn)
+            assert (await source.claim()).shard == lease.shard
+            await source.close()
+            await hidden.close()
+
+    run(main())
+
+
 def test_a_server_that_is_away_is_unavailable_and_its_dsn_is_not_told():
     async def main():
         source = PostgresOutboxSource("postgresql://u:s3cr3t@127.0.0.1:1/db", deadline=2.0)

@@ -61,6 +61,10 @@ class OutboxPool:
             # It may hold a password, so it is not repeated.
             raise ConfigurationError("the DSN must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
         self._deadline = deadline
+        within = math.ceil(deadline * 1000)
+        self._bounds = (
+            f"SET LOCAL statement_timeout = {within}; SET LOCAL idle_in_transaction_session_timeout = {within}"
+        )
         self._dsn = target if isinstance(target, str) else ""
         self._pool: asyncpg.Pool | None = None if self._dsn else target
         self._closed = False
@@ -80,6 +84,8 @@ class OutboxPool:
             watchdog = loop.call_at(until, connection.terminate)
             try:
                 async with connection.transaction(isolation="read_committed"):
+                    # Else a client that stands still, or whose end the network hides, keeps its shard locked for hours.
+                    await connection.execute(self._bounds)
                     return await work(connection)
             finally:
                 watchdog.cancel()
