@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tenaudit.audit.delivery import Delivery
 from tenaudit.audit.ports import SinkRejected
+from tenaudit.audit.slices import came
 from tenaudit.audit.spool_lane import SpoolLane
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SpoolingDelivery"]
 
 _PAUSE = 0.05
+_LONGEST_PAUSE = 0.5
 _LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.25
 
@@ -64,6 +65,9 @@ class SpoolingDelivery(Delivery):
         self._spilling = False
         self._ill_since: float | None = None
         self._no_spill_until = 0.0
+        self._spill_pause = _PAUSE
+        # The loop's time, as the waits in between are the loop's.
+        self._now = asyncio.get_running_loop().time
 
     def _lane_moved(self) -> None:
         self._moved.set()
@@ -95,7 +99,7 @@ class SpoolingDelivery(Delivery):
             else:
                 self._news.set()
                 await self._lane.carry(self._refill, self._news, lambda: self._closing)
-            if self._closing and not self._has_more:
+            if self._closing and not self._has_more and (self._lane.is_empty or self._lane.gave_up):
                 return
             # Also beside a spool that cannot be read: it must not stop what is in memory.
             if self._has_more:
@@ -111,12 +115,15 @@ class SpoolingDelivery(Delivery):
         self._news.clear()
         while self._has_more:
             if not await self._spill():
-                self._no_spill_until = time.monotonic() + self._options.spool_after
-                await asyncio.sleep(_PAUSE)
+                self._no_spill_until = self._now() + self._options.spool_after
+                await came(self._hurry, self._spill_pause)
+                self._spill_pause = min(2 * self._spill_pause, _LONGEST_PAUSE)
                 break
+            self._spill_pause = _PAUSE
         self.parked = True
-        # Looked at after the flag is up: an emit that came before it saw no parked loop to wake.
-        if self._buffer.depth and not self._in_flight:
+        # Looked at after the flag is up: an emit that came before it saw no parked loop to wake. Nor does an event that
+        # finds memory full wake anybody: whether the spool has room again is found by trying.
+        if self._has_more:
             self.wake()
 
     async def _spill(self) -> bool:
@@ -149,7 +156,7 @@ class SpoolingDelivery(Delivery):
 
     def _must_spill(self) -> bool:
         """Tell whether memory must go to the spool: the sink is ill for too long, or memory runs full meanwhile."""
-        options, buffer, now = self._options, self._buffer, time.monotonic()
+        options, buffer, now = self._options, self._buffer, self._now()
         if now < self._no_spill_until:
             return False
         if self._ill_since is not None and now - self._ill_since >= options.spool_after:
@@ -160,7 +167,7 @@ class SpoolingDelivery(Delivery):
     async def _attempt(self, part: Sequence[Draft], batch: Sequence[AuditEvent]) -> bool:
         """Write once, for no longer than the spool may wait."""
         if self._ill_since is None:
-            self._ill_since = time.monotonic()
+            self._ill_since = self._now()
         attempt = asyncio.ensure_future(self._write(part, batch))
         try:
             while True:

@@ -353,6 +353,26 @@ def test_a_spool_that_runs_full_in_the_outage_keeps_order_and_counts_what_memory
     run(main)
 
 
+def test_a_spool_that_has_room_again_is_found_though_memory_is_full_and_nobody_comes():
+    async def main():
+        sink, spool = ScriptedSink(), MemorySpool()
+        sink.down = True
+        async with make(sink, spool, overflow="spool", capacity=20, batch_size=5, spool_after=0.02) as producer:
+            emit(producer, 10)
+            await until(lambda: producer.stats().spooled == 10)
+            spool.error = SpoolFull("full")
+            await until(lambda: "dropped" in emit(producer, 1))
+            spool.error = None
+            await until(lambda: producer.stats().queued == 0)
+            assert producer.stats().spooled == len(spool.held) > 10
+            assert balanced(producer)
+            sink.down = False
+            assert await producer.flush(30)
+            assert numbers(sink)[:10] == list(range(10))
+
+    run(main)
+
+
 def test_a_spool_that_cannot_be_read_stops_nothing_else():
     async def main():
         sink, spool = ScriptedSink(), MemorySpool()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
@@ -34,10 +35,7 @@ class SpoolFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        missing = [one for one in (path, *path.parents) if not one.exists()]
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for made in missing:
-            _sync(made.parent)
+        _make(path, 0o700)
         self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._own()
@@ -103,6 +101,19 @@ class SpoolFolder:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make a folder and those above it, one by one, so that at most the last one that is there may not last yet."""
+    if path.exists():
+        # An earlier attempt may have been cut off after it was made. Whoever may not read the folder above could not
+        # sync that attempt either.
+        with suppress(PermissionError):
+            _sync(path.parent)
+        return
+    _make(path.parent, 0o777)
+    path.mkdir(mode, exist_ok=True)
+    _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tenaudit.audit import SpoolBatch, SpoolError, SpoolFull
@@ -73,19 +73,19 @@ class SpoolLog:
         self._passing = 0
         self._tries = 0
         self._oldest_ms: int | None = None
-        try:
+        # An open that fails is tried again: a file that it left open would keep SQLite's lock and look damaged then.
+        with ExitStack() as undo:
+            undo.callback(self._folder.close)
             self._marks = MarkFiles(path)
-        except BaseException:
-            self._folder.close()
-            raise
-        try:
+            undo.callback(self._marks.close)
             self._segments = Segments(self._folder, limits)
+            undo.callback(self._segments.close)
             self._mark = self._recovered()
+            # No segment may be there without the marks, and the mark tells nothing that a log could still undo.
+            self._folder.sync()
             self._marks.settle(self._mark)
             self._clear()
-        except BaseException:
-            self.abandon()
-            raise
+            undo.pop_all()
         self._look_at_oldest()
 
     def _recovered(self) -> Mark:
@@ -101,6 +101,9 @@ class SpoolLog:
         written = max(mark.written, mark.acked, last.first - 1 if last else 0)
         if last is not None:
             written = last.highest(written + 1)
+            # Perhaps nobody waited for the disk, or it failed: closing has SQLite write what is in the log once more,
+            # and wait. Else a loss of power would make a loss of what was never acknowledged.
+            self._segments.settle(last)
             if last.first > written:
                 self._segments.discard(last.first, keep=self._marks.found is None)
         return mark._replace(written=written)

@@ -80,7 +80,9 @@ class Segment:
         os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         connection = self._opened()
         connection.execute(f"PRAGMA page_size = {_PAGE}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Fetched to the end, where the commit is: one that fails would go unnoticed and leave a rollback journal, which
+        # is only unlinked by later commits and may come back after a loss of power, to undo them.
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {wal_pages}")
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")

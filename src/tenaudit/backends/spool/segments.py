@@ -133,6 +133,11 @@ class Segments:
             segment.close()
             self._sealed_bytes[segment.first] = sum(segment.sizes())
 
+    def settle(self, segment: Segment) -> None:
+        """Close a segment that was read, so that SQLite moves its log into it."""
+        segment.close()
+        self._sealed_bytes[segment.first] = sum(segment.sizes())
+
     def finished(self, number: int, end: int, *, also_active: bool) -> list[int]:
         """Return the segments all of whose numbers are below *number*."""
         active = None if self._active is None or also_active else self._active.first
@@ -155,6 +160,10 @@ class Segments:
             OSError: the file cannot be removed.
         """
         segment = self._known[first]
+        if self._active is segment:
+            # It may be that only the wait for the disk fails below: what came next would go into a file without a name.
+            self._sealed_bytes[first] = sum(self._active_sizes)
+            self._active, self._active_sizes = None, (0, 0)
         if keep:
             segment.close()
             self._set_aside(first)
@@ -165,8 +174,6 @@ class Segments:
         del self._known[first]
         self._firsts.remove(first)
         self._sealed_bytes.pop(first, None)
-        if self._active is segment:
-            self._active, self._active_sizes = None, (0, 0)
 
     def _set_aside(self, first: int) -> None:
         kept = self._folder.set_aside(first)

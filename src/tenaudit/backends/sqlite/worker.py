@@ -115,7 +115,8 @@ def _set_up(connection: sqlite3.Connection) -> None:
     while True:
         try:
             for pragma in _PRAGMAS:
-                connection.execute(pragma)
+                # To its end, since a failure of the journal's own commit is told there and not before.
+                connection.execute(pragma).fetchall()
         except sqlite3.OperationalError as error:
             # Going over to WAL does not wait for another process that is just doing the same.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
