@@ -12,10 +12,11 @@ server answers its own protocol, and stops it when the block ends:
 from __future__ import annotations
 
 from tenaudit.testing.services.available import Availability, availability
-from tenaudit.testing.services.kafka_broker import KafkaChoice, kafka
+from tenaudit.testing.services.kafka_broker import KafkaChoice, kafka, restartable_kraft
 from tenaudit.testing.services.lazy import LazyServices
-from tenaudit.testing.services.postgresql import postgres
+from tenaudit.testing.services.postgresql import postgres, restartable_postgres
 from tenaudit.testing.services.redis_server import redis
+from tenaudit.testing.services.restartable import Restartable
 from tenaudit.testing.services.service import (
     KafkaService,
     PortTaken,
@@ -32,9 +33,12 @@ __all__ = [
     "PortTaken",
     "PostgresService",
     "RedisService",
+    "Restartable",
     "ServiceUnavailable",
     "availability",
     "kafka",
     "postgres",
     "redis",
+    "restartable_kraft",
+    "restartable_postgres",
 ]

@@ -6,13 +6,15 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from tenaudit.testing.services.port import free_port
+from tenaudit.testing.services.port import free_port, kept_port
 from tenaudit.testing.services.service import KafkaService, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["KafkaChoice", "kafka"]
+    from tenaudit.testing.services.restartable import Restartable
+
+__all__ = ["KafkaChoice", "kafka", "restartable_kraft"]
 
 KafkaChoice = Literal["auto", "kraft", "mock"]
 
@@ -37,6 +39,27 @@ def kafka(choice: KafkaChoice = "auto", *, pick_port: Callable[[], int] = free_p
         return
     with ExitStack() as stack:
         yield _enter(stack, choice, pick_port)
+
+
+@contextmanager
+def restartable_kraft(*, pick_port: Callable[[], int] = kept_port) -> Iterator[Restartable[KafkaService]]:
+    """Run an Apache Kafka of one's own that may be killed: what it has acknowledged is there after the next start.
+
+    A start takes some seconds. Topics are made on first use, with one partition; session timeouts of groups may be as
+    low as one second. `TEST_KAFKA_BROKERS` changes nothing here.
+
+    Args:
+        pick_port: chooses a port that stays free while the broker is down; asked again when another process was
+            faster.
+
+    Raises:
+        MissingExtra: `confluent-kafka` is not installed.
+        ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
+    """
+    from tenaudit.testing.services.kafka_kraft import killable_kraft  # noqa: PLC0415 - needs confluent-kafka
+
+    with killable_kraft(pick_port=pick_port) as server:
+        yield server
 
 
 def _enter(stack: ExitStack, choice: KafkaChoice, pick_port: Callable[[], int]) -> KafkaService:

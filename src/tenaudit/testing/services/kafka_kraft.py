@@ -6,14 +6,15 @@ import base64
 import secrets
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.testing.services.kafka_jars import KAFKA_VERSION, kafka_jars
-from tenaudit.testing.services.port import HOST, accepts, free_port, on_free_port
-from tenaudit.testing.services.process import Program, run, running, wait_ready
+from tenaudit.testing.services.port import HOST, accepts, free_port, kept_port, on_free_port
+from tenaudit.testing.services.process import Program, run, wait_ready
+from tenaudit.testing.services.restartable import serving
 from tenaudit.testing.services.service import KafkaService, ServiceUnavailable
 
 try:
@@ -23,9 +24,12 @@ except ImportError as error:
     raise MissingExtra("testing", "confluent-kafka") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["kraft"]
+    from tenaudit.testing.services.process import Child
+    from tenaudit.testing.services.restartable import Restartable
+
+__all__ = ["killable_kraft", "kraft"]
 
 _FORMAT_WITHIN = 60.0
 _READY_WITHIN = 60.0
@@ -62,6 +66,16 @@ _SINGLE_NODE = {
 }
 
 
+# The quorum holds on to a broker that was killed until its session ends, and lets it in again only then; a group does
+# the same with a member.
+_KILLABLE = {
+    **_SINGLE_NODE,
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "2000",
+    "group.min.session.timeout.ms": "1000",
+}
+
+
 @contextmanager
 def kraft(*, pick_port: Callable[[], int] = free_port) -> Iterator[KafkaService]:
     """Run Apache Kafka on a free port of 127.0.0.1; topics are made on first use, with one partition.
@@ -69,31 +83,59 @@ def kraft(*, pick_port: Callable[[], int] = free_port) -> Iterator[KafkaService]
     Raises:
         ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
     """
+    with _serving(_SINGLE_NODE, pick_port, free_port) as server:
+        yield server.service
+
+
+@contextmanager
+def killable_kraft(*, pick_port: Callable[[], int] = kept_port) -> Iterator[Restartable[KafkaService]]:
+    """Run Apache Kafka as `restartable_kraft` promises.
+
+    Raises:
+        ServiceUnavailable: as for `kraft`.
+    """
+    with _serving(_KILLABLE, pick_port, kept_port) as server:
+        yield server
+
+
+@contextmanager
+def _serving(
+    settings: Mapping[str, str], pick_port: Callable[[], int], pick_controller: Callable[[], int]
+) -> Iterator[Restartable[KafkaService]]:
     java = shutil.which("java")
     if java is None:
         raise ServiceUnavailable("Java is not installed; Apache Kafka 4 needs Java 17 or newer")
     classpath = f"{kafka_jars()}/*"
-    with on_free_port(lambda port: _on_port(java, classpath, port), pick=pick_port) as service:
-        yield service
+
+    def start(port: int) -> AbstractContextManager[Restartable[KafkaService]]:
+        return _on_port(java, classpath, settings, (port, pick_controller()))
+
+    with on_free_port(start, pick=pick_port) as server:
+        yield server
 
 
 @contextmanager
-def _on_port(java: str, classpath: str, port: int) -> Iterator[KafkaService]:
+def _on_port(
+    java: str, classpath: str, settings: Mapping[str, str], ports: tuple[int, int]
+) -> Iterator[Restartable[KafkaService]]:
     with tempfile.TemporaryDirectory(prefix="tenaudit-kafka-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         cluster_id = _new_cluster_id()
-        properties = _write_configuration(folder, port)
+        properties = _write_configuration(folder, settings, ports)
 
         def program(log: str, main: str, *arguments: str) -> Program:
             options = (*_JVM, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
             argv = (java, *options, "-cp", classpath, main, *arguments)
             return Program(argv, folder, folder / log, stop_within=_STOP_WITHIN)
 
+        def ready(child: Child) -> KafkaService:
+            wait_ready(child, lambda: _probe(ports[0], cluster_id), within=_READY_WITHIN)
+            return KafkaService(bootstrap_servers=f"{HOST}:{ports[0]}", kind="kraft", version=KAFKA_VERSION)
+
         format_arguments = ("format", f"--cluster-id={cluster_id}", f"--config={properties}")
         run(program("format.log", "kafka.tools.StorageTool", *format_arguments), within=_FORMAT_WITHIN)
-        with running(program("kafka.log", "kafka.Kafka", str(properties))) as child:
-            wait_ready(child, lambda: _probe(port, cluster_id), within=_READY_WITHIN)
-            yield KafkaService(bootstrap_servers=f"{HOST}:{port}", kind="kraft", version=KAFKA_VERSION)
+        with serving(program("kafka.log", "kafka.Kafka", str(properties)), ready) as server:
+            yield server
 
 
 def _new_cluster_id() -> str:
@@ -101,11 +143,11 @@ def _new_cluster_id() -> str:
     return "t" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode("ascii")[1:22]
 
 
-def _write_configuration(folder: Path, port: int) -> Path:
-    controller = free_port()
+def _write_configuration(folder: Path, fixed: Mapping[str, str], ports: tuple[int, int]) -> Path:
+    port, controller = ports
     broker_address = f"PLAINTEXT://{HOST}:{port}"
     settings = {
-        **_SINGLE_NODE,
+        **fixed,
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "listeners": f"{broker_address},CONTROLLER://{HOST}:{controller}",
         "advertised.listeners": broker_address,

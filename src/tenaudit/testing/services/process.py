@@ -10,13 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from tenaudit.testing.services.process_tree import descendants, halt, kill_all, wait_until_gone
 from tenaudit.testing.services.service import PortTaken, ServiceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Account", "Child", "Program", "run", "running", "wait_ready"]
+__all__ = ["Account", "Child", "Program", "run", "running", "started", "wait_ready"]
 
 _Answer = TypeVar("_Answer")
 _POLL = 0.05
@@ -70,7 +71,7 @@ class Program:
 
 
 class Child:
-    """A started process; made by `running`, which also ends it.
+    """A started process; made by `started`, or by `running`, which also ends it.
 
     Example:
         >>> import sys, tempfile; from pathlib import Path
@@ -119,10 +120,25 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait(self._program.stop_within)
 
+    def kill(self) -> None:
+        """End the child and all its descendants at once, as `kill -9` of each does; returns once none runs.
 
-@contextmanager
-def running(program: Program) -> Iterator[Child]:
-    """Run *program* in its own process group for the length of the block.
+        Raises:
+            ServiceUnavailable: one still runs after `stop_within` seconds.
+        """
+        if self._popen.poll() is not None:
+            return
+        within = self._program.stop_within
+        # Halted first: it starts no further ones meanwhile, and learns of no child's end before its own.
+        halted = halt(self.pid, within)
+        below = descendants(self.pid)
+        kill_all([*below, self.pid])
+        if not (halted and self.wait(within) is not None and wait_until_gone(below, within)):
+            raise self.failure("was killed, but a child of it may still run")
+
+
+def started(program: Program) -> Child:
+    """Start *program* in a process group of its own; whoever calls this stops it.
 
     Raises:
         ServiceUnavailable: the executable cannot be started.
@@ -144,7 +160,17 @@ def running(program: Program) -> Iterator[Child]:
             )
         except OSError as error:
             raise ServiceUnavailable(f"{program.argv[0]} cannot be started: {error}") from error
-    child = Child(popen, program)
+    return Child(popen, program)
+
+
+@contextmanager
+def running(program: Program) -> Iterator[Child]:
+    """Run *program* in a process group of its own for the length of the block.
+
+    Raises:
+        ServiceUnavailable: the executable cannot be started.
+    """
+    child = started(program)
     try:
         yield child
     finally:
