@@ -27,6 +27,7 @@ HOMES = {
     "jwks": ["tenaudit.backends.jwks"],
     "jwt": ["tenaudit.security.tokens"],
     "postgres": ["tenaudit.backends.postgres"],
+    "serve": ["tenaudit.cli.serve"],
     "starlette": ["tenaudit.adapters.starlette"],
     "testing": ["tenaudit.testing.plugin", "tenaudit.testing.conformance"],
 }

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tenaudit.audit import AuditProducer, FanOutMember, FanOutSink
 from tenaudit.audit.consumer import Consumer
+from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.audit.outbox import OutboxRelay
 from tenaudit.audit.parameters import PARAMETERS
 from tenaudit.backends.jwks import JwksKeySource
@@ -115,6 +116,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
     assert FanOutSink([FanOutMember(MemorySink(), "docs")], registry=registry)
     assert KafkaSink("127.0.0.1:9092", registry=registry)
     Consumer(None, None, None, registry=registry)
+    GapWatch(None, registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (

@@ -14,6 +14,7 @@ from tenaudit.audit.consumer import (
     Consumer,
     ConsumerOptions,
     ConsumerStalled,
+    DeadLettersFull,
     Partition,
     SourceRecord,
     SourceUnavailable,
@@ -247,6 +248,28 @@ def test_dead_letters_that_fail_are_waited_for_before_anything_is_committed():
     assert [offset for _, offset in bench.dead_letters.kept] == [1]
     assert bench.failures("dead_letters") == 4
     assert bench.source.commits == [{P0: 3}]
+
+
+def test_dead_letters_that_are_full_hold_up_the_stream_and_drop_nothing_until_there_is_room():
+    async def main():
+        told = []
+
+        async def full(name):
+            if name == "put" and len(told) < 3:
+                told.append(bench.consumer.health().waits_for)
+                raise DeadLettersFull("no room")
+
+        bench = Bench(log_of(3, at_1=b"no"), dead_letters=MemoryDeadLetters(before=full))
+        await bench.until(lambda: bench.log.done)
+        assert told == [None, "dead_letters_full", "dead_letters_full"]
+        assert bench.failures("dead_letters_full") == 3
+        assert not bench.failures("dead_letters")
+        assert [offset for _, offset in bench.dead_letters.kept] == [1]
+        assert bench.stored == [0, 2]
+        assert bench.source.commits == [{P0: 3}]
+        assert bench.consumer.health().waits_for is None
+
+    run(main())
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable(), ValueError("driver")])

@@ -30,6 +30,13 @@ def test_an_event_comes_back_as_it_was():
     assert json.loads(encode_event(event)) == event.record()
 
 
+def test_an_event_that_nobody_validated_is_written_as_its_record():
+    event = EVENT.model_copy(update={"tenant_id": str(EVENT.tenant_id), "event_id": 7})
+    assert json.loads(encode_event(event)) == RECORD | {"event_id": "7"}
+    with pytest.raises(AttributeError):
+        encode_event(type(EVENT).model_construct(event_id=EVENT.event_id, tenant_id=EVENT.tenant_id))
+
+
 def test_a_record_without_headers_is_read():
     assert decode_event(encode_event(EVENT)) == EVENT
 

@@ -249,6 +249,17 @@ def test_commits_without_a_group_or_an_answer(kafka_service):
     run(main())
 
 
+def test_a_source_serves_one_consumer():
+    async def settle():
+        pass
+
+    source = KafkaSource("127.0.0.1:9092", group="audit-store")
+    source.on_revoke(settle)
+    # What the first one had in hand when it failed would be skipped, and never stored.
+    with pytest.raises(ConfigurationError, match="make another one"):
+        source.on_revoke(settle)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
