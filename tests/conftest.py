@@ -18,7 +18,7 @@ pytest_plugins = [] if _installed else [_PLUGIN]
 
 # No deadlines: on two shared cores a slow example says nothing about the code.
 settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
-settings.register_profile("ci", max_examples=100, deadline=None, derandomize=False, print_blob=True)
+settings.register_profile("ci", max_examples=60, deadline=None, derandomize=False, print_blob=True)
 settings.register_profile("deep", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("TENAUDIT_HYPOTHESIS_PROFILE", "quick"))
 

@@ -47,6 +47,7 @@ def killed_after(path, start, lines):
     return [UUID(word) for line in acknowledged if line.endswith("\n") for word in line.split()]
 
 
+@pytest.mark.faults
 def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
     path = tmp_path / "audit.db"
     acknowledged = set()

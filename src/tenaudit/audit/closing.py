@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CLOSED", "ClosingTotals", "closing_totals"]
 
+# What a number of an event can be; of a larger one the sums might be too long to be written.
+_MOST = 2**53 - 1
+
 CLOSED = "audit.producer.closed"
 """The action of the record."""
 
@@ -53,7 +56,7 @@ class ClosingTotals:
         """Return the totals in a payload; None when it holds none, or some that do not add up."""
         if not isinstance(payload, dict):
             return None
-        values = [value for field in fields(cls) if type(value := payload.get(field.name)) is int and value >= 0]
+        values = [value for field in fields(cls) if type(value := payload.get(field.name)) is int and 0 <= value <= _MOST]
         if len(values) != len(fields(cls)):
             return None
         told = cls(*values)

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tenaudit.audit.closing import CLOSED, closing_totals
 from tenaudit.audit.event import AuditEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from tenaudit.audit.intake import Intake
     from tenaudit.audit.outcomes import ProducerStats
@@ -123,14 +124,14 @@ class ClosingRecord:
         seconds = (until - time.monotonic()) * (1.0 if self._spool is None else _SHARE_OF_SINK)
         if seconds <= 0:
             return "TimeoutError"
-        return await _tried(self._sink.write([event]), min(seconds, self._write_timeout))
+        return await _tried(partial(self._sink.write, [event]), min(seconds, self._write_timeout))
 
     async def _into_spool(self, event: AuditEvent, until: float) -> str | None:
         assert self._spool is not None
-        return await _tried(self._spool.append([event]), max(_SHORTEST_SPILL, until - time.monotonic()))
+        return await _tried(partial(self._spool.append, [event]), max(_SHORTEST_SPILL, until - time.monotonic()))
 
 
-async def _tried(work: Awaitable[None], seconds: float) -> str | None:
+async def _tried(work: Callable[[], Awaitable[None]], seconds: float) -> str | None:
     """Do the work; return the name of what went wrong, None when nothing did. One that is stuck is left behind."""
     task = asyncio.ensure_future(_guarded(work))
     try:
@@ -142,9 +143,9 @@ async def _tried(work: Awaitable[None], seconds: float) -> str | None:
     return task.result() if task.done() and not task.cancelled() else "TimeoutError"
 
 
-async def _guarded(work: Awaitable[None]) -> str | None:
+async def _guarded(work: Callable[[], Awaitable[None]]) -> str | None:
     try:
-        await work
+        await work()
     except Exception as error:  # noqa: BLE001 - closing must end whatever sink and spool do
         return type(error).__name__
     return None

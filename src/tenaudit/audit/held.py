@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tenaudit.audit.closing import CLOSED, ClosingTotals
 from tenaudit.audit.consumer.wire import BadRecord, decode_event
+from tenaudit.audit.integrity.canonical import MAX_SAFE_INTEGER
 from tenaudit.audit.ports import StoreError
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class HeldEvents:
         if event.producer_id is not None and event.seq is not None:
             self.add_number(event.tenant_id, event.event_id, event.producer_id, event.service, event.seq)
             closing = ClosingTotals.of(event.payload) if event.action == CLOSED else None
-            if closing is not None and closing.emitted == event.seq:
+            known = self._closings.get(event.producer_id)
+            if closing is not None and closing.emitted == event.seq and (known is None or known.emitted < event.seq):
                 self._closings[event.producer_id] = closing
 
     def add_number(self, tenant_id: UUID, event_id: UUID, producer_id: str, service: str, seq: int) -> None:
@@ -163,7 +165,8 @@ def _hold_number(value: bytes | None, held: HeldEvents) -> bool:
         seq, ids = told["seq"], (UUID(told["tenant_id"]), UUID(told["event_id"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
-    if type(seq) is not int or seq < 0 or not all(isinstance(name, str) for name in names):
+    # A number that no event has would make the sums too long to be written.
+    if type(seq) is not int or not 0 <= seq <= MAX_SAFE_INTEGER or not all(isinstance(name, str) for name in names):
         return False
     held.add_number(*ids, *names, seq)
     return True

@@ -180,7 +180,9 @@ class ProducerRows:
             told = ClosingTotals.of(json.loads(payload))
         except (ValueError, RecursionError):  # a row that was tampered with
             return
-        if told is not None and told.emitted == seq:
+        # The last of its numbers counts, in whatever order tenants are read: an earlier one is an event like others.
+        known = self._closings.get(producer_id)
+        if told is not None and told.emitted == seq and (known is None or known.emitted < seq):
             self._closings[producer_id] = told
 
     def finish(self) -> tuple[ProducerRow, ...]:

@@ -19,12 +19,15 @@ def servers_of(given: str, form: str) -> list[str]:
         form: what the message says that it must be, with the option's name.
 
     Raises:
-        ConfigurationError: one of them is no address.
+        ConfigurationError: one of them is no address; with a user in it, it is not repeated.
 
     Example:
         >>> servers_of("b1:9092, [::1]:9093", "--kafka must be HOST:PORT")
         ['b1:9092', '[::1]:9093']
     """
+    if "@" in given:
+        # What stands before it may be a password.
+        raise ConfigurationError(f"{form}, several by commas, without a user")
     servers = [server.strip() for server in given.split(",")]
     for server in servers:
         if _SERVER.match(server) is None:

@@ -24,6 +24,8 @@ _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _PASSWORD = "TENAUDIT_KAFKA_PASSWORD"  # noqa: S105 - the name of a variable
 _KEY_PASSWORD = "TENAUDIT_KAFKA_KEY_PASSWORD"  # noqa: S105 - likewise
 _MOST_PASSWORD_BYTES = 4096
+# What OpenSSL takes.
+_MOST_KEY_PASSWORD_BYTES = 1024
 
 
 def kafka_security_options(command: Callable[..., _R]) -> Callable[..., _R]:
@@ -103,7 +105,7 @@ def _password(path: Path | None) -> str:
     if path is None:
         if not (told := os.environ.get(_PASSWORD, "")):
             raise ConfigurationError(f"--sasl needs a password: set {_PASSWORD}, or name --sasl-password-file")
-        return told
+        return _checked(_PASSWORD, told, _MOST_PASSWORD_BYTES)
     with path.open("rb") as file:
         raw = file.read(_MOST_PASSWORD_BYTES + 1)
     try:
@@ -112,6 +114,13 @@ def _password(path: Path | None) -> str:
         told = ""
     if not told or len(raw) > _MOST_PASSWORD_BYTES:
         raise ConfigurationError(f"{path} must hold the password as UTF-8, and at most {_MOST_PASSWORD_BYTES} bytes")
+    return told
+
+
+def _checked(variable: str, told: str, most: int) -> str:
+    """Return the value of a variable; what is no UTF-8 there would be refused only by the encoder of the connection."""
+    if len(told.encode("utf-8", "replace")) > most or any("\ud800" <= mark <= "\udfff" for mark in told):
+        raise ConfigurationError(f"{variable} must be UTF-8, and at most {most} bytes")
     return told
 
 
@@ -126,7 +135,7 @@ def _context(ca: Path | None, cert: Path | None, key: Path | None, *, is_wanted:
     context = _read("--tls-ca", ca, lambda: ssl.create_default_context(cafile=ca))
     if cert is not None:
         # Without a password OpenSSL would ask for one at the terminal.
-        password = os.environ.get(_KEY_PASSWORD, "")
+        password = _checked(_KEY_PASSWORD, os.environ.get(_KEY_PASSWORD, ""), _MOST_KEY_PASSWORD_BYTES)
         _read("--tls-cert", cert, lambda: context.load_cert_chain(cert, key, password))
     return context
 

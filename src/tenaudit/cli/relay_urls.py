@@ -112,7 +112,7 @@ async def open_sink(url: str, *, write_timeout: float) -> AsyncIterator[Sink]:
 
 def _kafka(url: str, delivery_timeout: float) -> KafkaSink:
     servers, slash, topic = url.partition(":")[2].removeprefix("//").partition("/")
-    if "@" in servers:
+    if "@" in url:
         # What stands before it may be a password, so it is not repeated.
         raise ConfigurationError(f"{_BROKERS}, without a user; for SASL run OutboxRelay with a KafkaSink of your own")
     if not slash:

@@ -19,7 +19,8 @@ from tests.unit.backends.spool_events import drained, events
 OPTIONS = {"segment_bytes": 64 * 1024, "max_bytes": 2**20, "reserve_bytes": 0}
 # In memory where there is such a folder: nothing here depends on the disk, and it is synced thousands of times.
 FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-TRIALS = 1000
+# A thousand of each are in the fault matrix.
+TRIALS = 250
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ EXPECTED = {
     | {"query/actor": set(), "query/flat": {"first page"}},
 }
 ON_POSTGRES = {"export", "ingest", "pipeline", "query"}
+ON_KAFKA = {"kafka_sink", "pipeline"}
 
 
 def test_the_first_cases_are_there() -> None:
@@ -52,6 +53,8 @@ def test_a_case_runs_and_prints_json_lines(
     if name in ON_POSTGRES:
         # The session's server: the start of one takes longer than the tiny run of a case.
         monkeypatch.setenv("TEST_DATABASE_URL", request.getfixturevalue("postgres_service").dsn)
+    if name in ON_KAFKA:
+        monkeypatch.setenv("TEST_KAFKA_BROKERS", request.getfixturevalue("kafka_service").bootstrap_servers)
     assert main([name, "--quick", "--json"]) == 0
     out, err = capsys.readouterr()
     results = [json.loads(line) for line in out.splitlines()]

@@ -101,7 +101,7 @@ class SealedRow:
             # Encoded once, though two columns need it. Quotes in a text are escaped, so the first of the one name and
             # the last of the other are the record's own.
             evidence[evidence.index(_PAYLOAD) + len(_PAYLOAD) : evidence.rindex(_BEHIND_PAYLOAD)],
-            canonical_json(event.redactions).decode() if event.redactions else "[]",
+            canonical_json(list(event.redactions)).decode() if event.redactions else "[]",
             event.producer_id,
             event.seq,
             self.digest,
