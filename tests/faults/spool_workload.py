@@ -22,6 +22,8 @@ OPTIONS = {"segment_bytes": 64 * 1024, "max_bytes": 4 * 2**20, "reserve_bytes": 
 # Orders apart from each other by more numbers than one of them uses.
 NUMBERS = 100_000
 STEPS = 24
+# Appends that share a commit.
+AT_ONCE = 3
 KINDS = (1, 2)
 
 
@@ -65,7 +67,7 @@ class Workload:
             await self.append(spool, chance.choice([1, 1, 3, 8]), chance.choice([0, 100, 3000]))
         elif what < 0.5:
             # They share a commit.
-            sizes = [(chance.choice([1, 5]), chance.choice([50, 1500])) for _ in range(3)]
+            sizes = [(chance.choice([1, 5]), chance.choice([50, 1500])) for _ in range(AT_ONCE)]
             await asyncio.gather(*(self.append(spool, *size) for size in sizes))
         elif what < 0.6:
             await self.append(spool, 30, 1500)

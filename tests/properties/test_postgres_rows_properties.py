@@ -74,3 +74,9 @@ def test_a_payload_is_as_deep_as_a_leaf_allows(depth):
             SealedRow(event, KEY)
     else:
         assert SealedRow(event, KEY).leaf == leaf
+
+
+@pytest.mark.parametrize("tags", ["card", ["card"], {"card": 1}])
+def test_tags_that_nobody_validated_are_stored_as_the_leaf_has_them(tags):
+    event = an_event(0).model_copy(update={"redactions": tags})
+    assert actual_leaf(row_of(SealedRow(event, KEY)), KEY) == event_leaf(event.record())

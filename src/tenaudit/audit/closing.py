@@ -56,12 +56,13 @@ class ClosingTotals:
         """Return the totals in a payload; None when it holds none, or some that do not add up."""
         if not isinstance(payload, dict):
             return None
-        values = [value for field in fields(cls) if type(value := payload.get(field.name)) is int and 0 <= value <= _MOST]
+        told = (payload.get(field.name) for field in fields(cls))
+        values = [value for value in told if type(value) is int and 0 <= value <= _MOST]
         if len(values) != len(fields(cls)):
             return None
-        told = cls(*values)
-        adds_up = told.emitted == told.delivered + told.dropped + told.spooled and told.unsettled <= told.dropped
-        return told if adds_up else None
+        totals = cls(*values)
+        settled = totals.delivered + totals.dropped + totals.spooled
+        return totals if totals.emitted == settled and totals.unsettled <= totals.dropped else None
 
 
 def closing_totals(emitted: int, stats: ProducerStats, unsettled: int, started_ms: int) -> ClosingTotals:

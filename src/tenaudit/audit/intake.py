@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.ids import Uuid7Source
+from tenaudit.audit.closing import CLOSED
 from tenaudit.audit.draft import Draft
 from tenaudit.audit.event import ACTION_PATTERN, SEVERITIES, normal_severity
 from tenaudit.audit.payload import PayloadRefused, check_text, snapshot
@@ -132,6 +133,8 @@ class Intake:
         plain = str.__str__(action)
         if len(plain) > _MAX_ACTION or ACTION_PATTERN.match(plain) is None:
             raise PayloadRefused("invalid_action", "an action is a lower-case dotted name such as payment.voided")
+        if plain == CLOSED:
+            raise PayloadRefused("invalid_action", f"{CLOSED} is the record that a producer sends by itself at its end")
         if len(self._actions) < _MAX_ACTIONS:
             self._actions.add(plain)
         return plain

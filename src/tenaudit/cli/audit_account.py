@@ -16,6 +16,7 @@ from tenaudit.cli.audit_account_view import account_json, print_account
 from tenaudit.cli.audit_account_window import window_of
 from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option
 from tenaudit.cli.output import json_option, write_json
+from tenaudit.cli.seconds_range import SecondsRange
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ _MOST_SECONDS = 86_400.0
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, _MOST_SECONDS, min_open=True),
+    type=SecondsRange(0, _MOST_SECONDS, min_open=True),
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -21,6 +21,7 @@ from tenaudit.cli.consume_until import consume_until, told_of
 from tenaudit.cli.kafka_address import servers_of
 from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.printable import printable
+from tenaudit.cli.seconds_range import SecondsRange
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class _Options(TypedDict):
 @dead_letters_option
 @click.option(
     "--session-timeout",
-    type=click.FloatRange(1, 60),
+    type=SecondsRange(1, 60),
     default=10,
     show_default=True,
     metavar="SECONDS",

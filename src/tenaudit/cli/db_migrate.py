@@ -8,6 +8,7 @@ import click
 
 from tenaudit.cli.db_store import check_dsn, database_option, write_states
 from tenaudit.cli.output import json_option
+from tenaudit.cli.seconds_range import SecondsRange
 
 __all__ = ["migrate"]
 
@@ -19,7 +20,7 @@ __all__ = ["migrate"]
 @database_option
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1, max=86_400),
+    type=SecondsRange(min=0.1, max=86_400),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -118,8 +118,12 @@ def _password(path: Path | None) -> str:
 
 
 def _checked(variable: str, told: str, most: int) -> str:
-    """Return the value of a variable; what is no UTF-8 there would be refused only by the encoder of the connection."""
-    if len(told.encode("utf-8", "replace")) > most or any("\ud800" <= mark <= "\udfff" for mark in told):
+    """Return what a variable holds, unless it is one that no connection could use."""
+    try:
+        size = len(told.encode())
+    except UnicodeEncodeError:
+        size = most + 1
+    if size > most:
         raise ConfigurationError(f"{variable} must be UTF-8, and at most {most} bytes")
     return told
 

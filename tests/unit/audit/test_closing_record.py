@@ -154,6 +154,33 @@ def test_a_sink_that_refuses_the_record_is_told(caplog):
     assert [record.error for record in lost(caplog)] == ["SinkRejected"]
 
 
+def test_a_sink_that_fails_before_it_can_be_awaited_is_closed_all_the_same(caplog):
+    class Hasty(ScriptedSink):
+        def write(self, batch):
+            raise RuntimeError(len(batch))
+
+    async def main():
+        sink = Hasty()
+        async with start(sink):
+            pass
+        assert sink.closed == 1
+
+    run(main)
+    assert [record.error for record in lost(caplog)] == ["RuntimeError"]
+
+
+def test_the_record_is_nothing_that_an_application_emits():
+    async def main():
+        sink = ScriptedSink()
+        async with start(sink) as producer:
+            refused = producer.emit(CLOSED, context=CTX, payload=ClosingTotals(0, 0, 0, 0, 0, 0, 0).to_payload())
+            assert (refused.status, refused.reason) == ("rejected", "invalid_action")
+        (last,) = sink.events
+        assert told(last) == ClosingTotals(0, 0, 0, 1, 0, 0, told(last).started_ms)
+
+    run(main)
+
+
 def test_a_clock_that_no_id_can_tell_gives_no_record(caplog):
     async def main():
         clock, sink = ManualClock(-5.0), ScriptedSink()
@@ -348,6 +375,7 @@ def test_totals_always_add_up(emitted, stats, unsettled, expected):
         {**closing_totals(1, ProducerStats(1, 1, 0, 0, 0, 0), 0, 0).to_payload(), "emitted": True},
         {**closing_totals(1, ProducerStats(1, 1, 0, 0, 0, 0), 0, 0).to_payload(), "rejected": -1},
         {**closing_totals(1, ProducerStats(1, 1, 0, 0, 0, 0), 0, 0).to_payload(), "unsettled": 1},
+        {**closing_totals(1, ProducerStats(1, 1, 0, 0, 0, 0), 0, 0).to_payload(), "rejected": 2**53},
     ],
 )
 def test_what_does_not_add_up_is_no_record(payload):

@@ -130,6 +130,19 @@ def test_a_record_that_was_tampered_with_is_none(payload):
     assert rows.finish()[0].closing is None
 
 
+@pytest.mark.parametrize("numbers", [(9, 4), (4, 9)])
+def test_of_two_records_the_later_number_counts_whichever_is_read_first(numbers):
+    """An earlier one is an event like others, so that a stray one cannot open the account again."""
+    rows, some = ProducerRows(), HeldEvents(AccountWindow())
+    rows.add("orders-1", "orders", 10, 0, 9)
+    for number in numbers:
+        totals = ClosingTotals(number, number, 0, 0, 0, 0, 0)
+        rows.close("orders-1", number, json.dumps(totals.to_payload()))
+        some.add(an_event(number, action=CLOSED, payload=totals.to_payload()))
+    assert rows.finish()[0].closing.emitted == 9
+    assert some.by_producer(frozenset())["orders-1"].closing.emitted == 9
+
+
 def test_there_are_bounds_to_what_memory_holds():
     rows = ProducerRows()
     for number in range(MAX_PRODUCERS):

@@ -94,3 +94,14 @@ def test_a_folder_without_an_owner_is_read_and_an_empty_one_is_empty(tmp_path):
 def test_what_is_no_folder_is_told(tmp_path):
     with pytest.raises(ConfigurationError, match="there is no spool"):
         run(seen(tmp_path / "none"))
+
+
+def test_a_folder_of_other_things_is_no_spool_and_beside_a_spool_they_are_left_out(tmp_path):
+    other = tmp_path / "other"
+    (other / "deep").mkdir(parents=True)
+    # Whoever copied this would fail.
+    (other / "deep" / "loop").symlink_to("loop")
+    with pytest.raises(ConfigurationError, match="is no spool; check its path"):
+        run(seen(other))
+    run(filled(other, 5))
+    assert run(seen(other)) == list(range(5))

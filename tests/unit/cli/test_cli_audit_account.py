@@ -132,7 +132,9 @@ def test_what_no_letter_tells_is_not_taken_for_proven(capsys):
     assert "not proven" in said.out
 
 
-@pytest.mark.parametrize("wrong", [{"seq": True}, {"seq": -1}, {"service": 3}, {"event_id": "x"}, {"tenant_id": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"seq": True}, {"seq": -1}, {"seq": 2**53}, {"service": 3}, {"event_id": "x"}, {"tenant_id": None}]
+)
 def test_a_letter_with_half_a_number_tells_nothing(capsys, wrong):
     (event,) = [an_event(0)]
     put(letters=[json.dumps(json.loads(encode_event(event)) | {"action": "?"} | wrong).encode()])
@@ -240,6 +242,7 @@ def test_a_closed_producer_that_began_before_the_window_shows_no_totals(capsys):
         (["--settle", "soon"], "a span is a number"),
         (["--spool", "nowhere"], "there is no spool nowhere"),
         (["--dead-letters", "sqlite:///nowhere.db"], "nowhere.db"),
+        (["--timeout", "nan"], "nan is no number of seconds"),
         (["--timeout", "1e-9"], "the account took over 1e-09 s; narrow its time"),
     ],
 )

@@ -169,6 +169,8 @@ def test_a_process_of_its_own_says_nothing_else():
     [
         (["--kafka", "broker", "--store", "sqlite:///audit.db"], "--kafka must be HOST:PORT"),
         (["--kafka", "b:9092,", "--store", "sqlite:///audit.db"], "--kafka must be HOST:PORT"),
+        (["--kafka", f"u:s3cr3t@{NOBODY}", "--store", "sqlite:///audit.db"], "several by commas, without a user"),
+        (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--session-timeout", "nan"], "nan is no number of seconds"),
         (["--kafka", NOBODY, "--store", "audit.db"], "--store is no URL"),
         (["--kafka", NOBODY, "--store", "sqlite:///no/audit.db"], "folder no does not exist"),
         (["--kafka", NOBODY, "--store", "postgresql://u:s3cr3t@127.0.0.1:1/d"], "PostgreSQL failed: ConnectionRefused"),

@@ -183,6 +183,21 @@ def test_what_cannot_be_secured_is_one_line(words, says, capsys):
 
 
 @pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("name", "words", "most"),
+    [
+        ("TENAUDIT_KAFKA_KEY_PASSWORD", ["--tls", "--tls-cert", "ca.pem", "--tls-key", "locked.pem"], 1024),
+        ("TENAUDIT_KAFKA_PASSWORD", ["--sasl", "SCRAM-SHA-256", "--sasl-user", "u"], 4096),
+    ],
+)
+@pytest.mark.parametrize("value", ["x" * 5000, "\udcff"], ids=["too long", "no text"])
+def test_a_password_that_no_connection_takes_is_one_line(name, words, most, value, monkeypatch, capsys):
+    monkeypatch.setenv(name, value)
+    assert main([*WORDS, *words]) == 2
+    assert capsys.readouterr().err == f"error: {name} must be UTF-8, and at most {most} bytes\n"
+
+
+@pytest.mark.usefixtures("files")
 def test_the_command_itself_speaks_tls_when_told_to():
     """What reaches the port is a ClientHello, and not a request of Kafka's."""
     first = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +25,9 @@ __all__ = ["SpoolInUse", "spooled_events"]
 _BATCH = 1000
 # The file that the owner of the folder holds.
 _LOCK = "LOCK"
-# What was set aside for a person holds nothing that the spool would give back.
-_LEFT_OUT = (_LOCK, "*.damaged", "*.damaged-wal")
+# Only the spool's own files: a folder that was named by mistake may hold anything, and the copy too. What was set aside
+# for a person holds nothing that the spool would give back.
+_OWN = re.compile(r"\d{20}\.v\d{1,4}\.db(-wal|-shm|-journal)?|MARK\.[ab]")
 
 
 class SpoolInUse(ConfigurationError):  # noqa: N818 - a fact about the folder
@@ -40,7 +42,7 @@ async def spooled_events(folder: Path) -> AsyncIterator[AuditEvent]:
 
     Raises:
         SpoolInUse: a process has the spool.
-        ConfigurationError: there is no such folder, or a newer version of this library filled it.
+        ConfigurationError: there is no such folder, it is no spool, or a newer version of this library filled it.
         SpoolError: it cannot be read.
         OSError: it cannot be copied.
     """
@@ -58,7 +60,13 @@ def _copy(folder: Path, copy: Path) -> None:
     if not folder.is_dir():
         raise ConfigurationError(f"there is no spool {folder}; check its path")
     with _locked(folder):
-        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+        names = [path.name for path in folder.iterdir()]
+        own = [name for name in names if _OWN.fullmatch(name)]
+        if names and not own and _LOCK not in names:
+            raise ConfigurationError(f"{folder} is no spool; check its path")
+        copy.mkdir(mode=0o700)
+        for name in own:
+            shutil.copy2(folder / name, copy / name)
 
 
 @contextmanager
