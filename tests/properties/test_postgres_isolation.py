@@ -195,7 +195,8 @@ def test_no_query_sees_a_foreign_row(place):
 
     every_walk()
     assert place.asked >= (100_000 if IS_DEEP else 300)
-    assert place.seen > place.asked
+    # Else the queries would prove nothing: many of them have to find rows of their own.
+    assert place.seen > place.asked // 4
 
 
 @pytest.mark.parametrize("said", ["x", "{}", f"{TENANTS[0]};{TENANTS[1]}", f"{TENANTS[0]},x", " "])
