@@ -6,8 +6,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tenaudit.audit.consumer import DeadLetter, DeadLetterBounds, DeadLettersFull, Partition, SourceRecord
 from tenaudit.errors import ConfigurationError
 from tenaudit.testing.clock import ManualClock
@@ -153,8 +151,7 @@ class DeadLetterConformance(ABC):
                 page = await letters.page(limit=3, after=page[-1].id)
             assert found == list(range(7))
             for limit in (0, 1001):
-                with pytest.raises(ConfigurationError, match="limit"):
-                    await letters.page(limit=limit)
+                assert "limit" in await _refusal(letters.page(limit=limit), ConfigurationError)
             assert await letters.page(after=2**70) == ()
 
         self._run(tmp_path, case)
@@ -207,8 +204,7 @@ class DeadLetterConformance(ABC):
             kept = await letters.page()
             assert len(kept) == (await letters.totals()).letters == 5
             await letters.put(_poison(kept[0].offset), "again")
-            with pytest.raises(DeadLettersFull, match="5 of 5"):
-                await letters.put(_poison(99), "x")
+            assert "5 of 5" in await _refusal(letters.put(_poison(99), "x"), DeadLettersFull)
             await letters.delete(kept[1].id)
             await letters.put(_poison(99), "x")
             assert [letter.offset for letter in await letters.page()] == [
@@ -230,8 +226,8 @@ class DeadLetterConformance(ABC):
             await letters.put(record, "x")
             assert await letters.totals() == (1, 2**20 + 8 + len('[["h", "MQ=="]]'))
             await letters.put(_poison(2, None), "x")
-            with pytest.raises(DeadLettersFull, match="2 of 10000, with 1048601 of 2097152 bytes"):
-                await letters.put(_poison(3, b"x" * 2**20), "x")
+            refusal = await _refusal(letters.put(_poison(3, b"x" * 2**20), "x"), DeadLettersFull)
+            assert "2 of 10000, with 1048601 of 2097152 bytes" in refusal
             await letters.put(_poison(3, b"x" * 2**19), "x")
             assert (await letters.totals()).letters == len(await letters.page())
 
@@ -257,3 +253,12 @@ def _poison(offset: int, value: bytes | None = b"{") -> SourceRecord:
 async def _records(letters: DeadLetterStore) -> list[SourceRecord]:
     records = [await letters.record(letter.id) for letter in await letters.page()]
     return [record for record in records if record is not None]
+
+
+async def _refusal(call: Awaitable[object], kind: type[Exception]) -> str:
+    """Return what a call that must be refused is told."""
+    try:
+        await call
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"{kind.__name__} was not raised")
