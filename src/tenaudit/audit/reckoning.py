@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.closing import ClosingTotals
     from tenaudit.audit.producer_rows import AccountWindow, ProducerRow
 
-__all__ = ["DEFAULT_CAPACITY", "Elsewhere", "Reckoning", "ReckoningRow", "SpoolsSeen", "reckon"]
+__all__ = ["DEFAULT_CAPACITY", "SUMMED", "Elsewhere", "Reckoning", "ReckoningRow", "SpoolsSeen", "reckon"]
 
 DEFAULT_CAPACITY = 10_000
 """What the queue of a producer holds unless it is told otherwise."""
@@ -31,7 +31,7 @@ SpoolsSeen = Literal["read", "unnamed", "in_use"]
 """Whether all spools were read, none was named, or some of them are in use."""
 
 _NOTHING = Held()
-_SUMMED = (
+SUMMED = (
     "emitted",
     "stored",
     "dead_letters",
@@ -43,6 +43,7 @@ _SUMMED = (
     "missing",
     "at_most",
 )
+"""The numbers of a row, in the order of its sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ class Reckoning:
 
     def totals(self) -> dict[str, int]:
         """Return the sums over the producers of what is known, and how many of them closed."""
-        sums = {name: sum(getattr(row, name) or 0 for row in self.rows) for name in _SUMMED}
+        sums = {name: sum(getattr(row, name) or 0 for row in self.rows) for name in SUMMED}
         return {"producers": len(self.rows), "closed": sum(row.closed for row in self.rows), **sums}
 
     def to_json(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tenaudit.audit.reckoning import SUMMED
 from tenaudit.cli.output import write_line, write_table
 from tenaudit.cli.printable import printable
 
@@ -13,19 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["account_json", "print_account"]
 
-_COLUMNS = (
-    "emitted",
-    "stored",
-    "dead_letters",
-    "dropped",
-    "rejected",
-    "spooled",
-    "in_flight",
-    "purged",
-    "missing",
-    "at_most",
-)
-_HEADINGS = ("producer", "closed", *(name.replace("_", " ") for name in _COLUMNS), "")
+_HEADINGS = ("producer", "closed", *(name.replace("_", " ") for name in SUMMED), "")
 
 
 def account_json(reckoning: Reckoning, places: Places) -> dict[str, Any]:
@@ -39,7 +28,7 @@ def print_account(reckoning: Reckoning, places: Places, notes: TextIO) -> None:
     last = (
         "all",
         f"{totals['closed']} of {totals['producers']}",
-        *(str(totals[name]) for name in _COLUMNS),
+        *(str(totals[name]) for name in SUMMED),
         "",
     )
     write_table(_HEADINGS, [*map(_row, reckoning.rows), last])
@@ -51,7 +40,7 @@ def print_account(reckoning: Reckoning, places: Places, notes: TextIO) -> None:
 
 
 def _row(row: ReckoningRow) -> tuple[str, ...]:
-    return (row.producer_id, "yes" if row.closed else "no", *(_shown(row, name) for name in _COLUMNS), _verdict(row))
+    return (row.producer_id, "yes" if row.closed else "no", *(_shown(row, name) for name in SUMMED), _verdict(row))
 
 
 def _shown(row: ReckoningRow, name: str) -> str:

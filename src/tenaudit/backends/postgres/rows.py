@@ -40,21 +40,7 @@ _COLUMNS = (
 _integers = itemgetter("schema_version", "seq")
 _texts = itemgetter(*(column for column in _COLUMNS if column not in ("schema_version", "seq")))
 # In the order of the table; behind the payload follow redactions, producer_id, seq, content_hash and log_index.
-_before_payload = itemgetter(
-    "tenant_id",
-    "event_id",
-    "occurred_at",
-    "actor_id",
-    "actor_type",
-    "action",
-    "resource_type",
-    "resource_id",
-    "outcome",
-    "severity",
-    "service",
-    "trace_id",
-    "schema_version",
-)
+_before_payload = itemgetter("tenant_id", "event_id", *_COLUMNS[2:-2])
 _required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _TEXT = {str, type(None)}
 _INTEGER = {int, type(None)}
