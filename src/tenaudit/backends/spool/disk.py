@@ -144,7 +144,11 @@ class DiskSpool:
         done: Future[None] = Future()
         self._waiting.append(_Waiting(events, done))
         await self._run(self._commit)
-        await asyncio.wrap_future(done)
+        if done.done():
+            done.result()
+        else:
+            # Another thread's events came in between and filled the commit.
+            await asyncio.wrap_future(done)
 
     async def read(self, limit: int) -> SpoolBatch:
         """Return the oldest events that are not acknowledged, at most *limit*; the same ones until they are.
