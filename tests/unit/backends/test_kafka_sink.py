@@ -58,7 +58,7 @@ def test_a_record_is_the_wire_form_under_its_tenant_with_format_and_trace(kafka_
     assert [name for name, _ in untraced.headers] == ["content-type"]
 
 
-@pytest.mark.parametrize("compression", ["gzip", None])
+@pytest.mark.parametrize("compression", ["lz4", "gzip", "snappy", "zstd", None])
 def test_each_tenant_keeps_its_order_over_partitions_and_batches(kafka_service, compression):
     tenants = [uuid.UUID(int=n) for n in range(7)]
     events = [an_event(n, tenant_id=tenants[n % 7]) for n in range(700)]
