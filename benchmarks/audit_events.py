@@ -27,7 +27,7 @@ def tenant(number: int) -> UUID:
 def events(count: int, *, start: datetime | None = None) -> Iterator[AuditEvent]:
     """Yield events in the order of their times, one a millisecond from *start* on, by default from now."""
     chance = random.Random(_SEED)
-    begin = (start or datetime.now(UTC)).replace(microsecond=0)
+    begin = (start or datetime.now(UTC)).replace(microsecond=123)
     first_ms = round(begin.timestamp() * 1000)
     for number in range(count):
         yield AuditEvent(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTION_PATTERN",
+    "NO_NUL",
     "SEVERITIES",
     "AuditEvent",
     "Outcome",
@@ -44,6 +45,7 @@ _SEVERITY_ALIASES: Mapping[str, Severity] = MappingProxyType(
         "critical": "error",
     }
 )
+NO_NUL = r"^[^\x00]*$"
 _MAX_ACTION = 128
 _ZERO_OFFSET = timedelta(0)
 _ZERO = "+00:00"
@@ -76,8 +78,8 @@ def _severity(value: object) -> object:
     return normal_severity(value) if isinstance(value, str) else value
 
 
-_Text = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00]*$")]
-_Name = Annotated[str, Field(max_length=128, pattern=r"^[^\x00]*$")]
+_Text = Annotated[str, Field(max_length=1024, pattern=NO_NUL)]
+_Name = Annotated[str, Field(max_length=128, pattern=NO_NUL)]
 
 
 class AuditEvent(BaseModel):
@@ -112,7 +114,7 @@ class AuditEvent(BaseModel):
     resource_id: _Text | None = None
     outcome: Outcome = "success"
     severity: Annotated[Severity, BeforeValidator(_severity)] = "info"
-    service: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+    service: Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL)]
     trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
     schema_version: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     payload: dict[str, Any] = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from tenaudit._kernel.error import TenauditError
+from tenaudit.audit.consumer.plain_event import plain_event
 from tenaudit.audit.event import AuditEvent, wire_time
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ def decode_event(value: bytes | None, headers: Iterable[tuple[str, bytes | None]
     for name, told in headers:
         if name == _FORMAT_HEADER and told != WIRE_FORMAT:
             raise BadRecord("unknown_format")
+    event = plain_event(value)
+    if event is not None:
+        return event
     try:
         return AuditEvent.model_validate_json(value)
     except ValidationError as error:

@@ -1,0 +1,106 @@
+"""An event that is written as almost all are, read without a call from the validator into Python.
+
+Rules of this file: pure; whatever it returns, `AuditEvent.model_validate_json` returns too. What it does not take may
+still be an event, and the model says what is wrong when it is none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
+from pydantic_core import core_schema as core
+
+from tenaudit.audit.event import ACTION_PATTERN, NO_NUL, SEVERITIES, AuditEvent
+from tenaudit.audit.payload import MAX_SAFE_INTEGER
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+__all__ = ["plain_event"]
+
+_ESCAPED_NUL = b"\\u0000"
+# In Rust's expressions that is what `$` means.
+_END = r"\Z"
+# Below an object's own; deeper payloads are rare, and the model counts all levels.
+_LEVELS = 8
+# Where a UUID has its version and its variant, and what they are in version 7 (RFC 9562, sections 4 and 5.7).
+_KIND = 0xF << 76 | 0x3 << 62
+_VERSION_7 = 0x7 << 76 | 0x2 << 62
+_set = object.__setattr__
+
+
+def _value(level: int) -> CoreSchema:
+    """Return any JSON value of so many levels that is stored as it is; fractions are left to the model."""
+    kinds: list[CoreSchema | tuple[CoreSchema, str]] = [
+        core.str_schema(strict=True),
+        core.int_schema(strict=True, ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER),
+        core.none_schema(),
+        core.bool_schema(strict=True),
+    ]
+    if level > 0:
+        inner = core.definition_reference_schema(f"value{level - 1}")
+        kinds += [
+            core.dict_schema(core.str_schema(strict=True), inner, strict=True),
+            core.list_schema(inner, strict=True),
+        ]
+    return core.union_schema(kinds, mode="left_to_right", ref=f"value{level}")
+
+
+def _fields() -> CoreSchema:
+    """Return the model's own fields, with its checks in Python said in the schema's words."""
+    model = cast("dict[str, Any]", AuditEvent.__pydantic_core_schema__)
+    checked: dict[str, CoreSchema] = {
+        "event_id": core.uuid_schema(),
+        "occurred_at": core.datetime_schema(tz_constraint=0),
+        "action": core.str_schema(max_length=128, pattern=f"^(?:{ACTION_PATTERN.pattern.removesuffix(_END)})$"),
+        "severity": core.with_default_schema(core.literal_schema([*SEVERITIES]), default="info"),
+        "payload": core.with_default_schema(
+            core.dict_schema(
+                core.str_schema(strict=True), core.definition_reference_schema(f"value{_LEVELS}"), strict=True
+            ),
+            default_factory=dict,
+        ),
+    }
+    fields = {
+        name: field | {"schema": checked.get(name) or _without(NO_NUL, field["schema"])}
+        for name, field in model["schema"]["fields"].items()
+    }
+    return core.definitions_schema(core.model_fields_schema(fields), [*map(_value, range(_LEVELS + 1))])
+
+
+def _without(pattern: str, schema: Any) -> Any:
+    """Return a schema that does not look for U+0000, which is done once for all fields."""
+    if isinstance(schema, dict):
+        return {key: _without(pattern, value) for key, value in schema.items() if (key, value) != ("pattern", pattern)}
+    return [_without(pattern, one) for one in schema] if isinstance(schema, list) else schema
+
+
+_validator = SchemaValidator(_fields(), core.CoreConfig(extra_fields_behavior="forbid"))
+
+
+def plain_event(value: bytes) -> AuditEvent | None:
+    r"""Return the event in *value*; None where that takes a closer look.
+
+    Example:
+        >>> plain_event(b'{"event_id": "0190a5b2-7c00-7000-8000-000000000001",'
+        ...     b'"tenant_id": "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f", "occurred_at": "2024-07-12T00:00:00Z",'
+        ...     b'"action": "payment.voided", "service": "payment"}').action
+        'payment.voided'
+    """
+    if b"\\" in value and _ESCAPED_NUL in value:
+        return None
+    try:
+        fields, _, given = _validator.validate_json(value)
+    except ValidationError:
+        return None
+    if fields["event_id"].int & _KIND != _VERSION_7:
+        return None
+    # As `model_construct` does, which would go through all fields once more.
+    event = AuditEvent.__new__(AuditEvent)
+    _set(event, "__dict__", fields)
+    _set(event, "__pydantic_fields_set__", given)
+    _set(event, "__pydantic_extra__", None)
+    _set(event, "__pydantic_private__", None)
+    return event
