@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from tenaudit.audit.event import AuditEvent, Outcome, Severity
+from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.payload import check_text
 
 if TYPE_CHECKING:
+    from tenaudit.audit.event import AuditEvent
     from tenaudit.security import SecurityContext
 
 __all__ = ["Draft", "event_of"]
@@ -46,24 +47,26 @@ def event_of(draft: Draft, service: str, producer_id: str) -> AuditEvent:
     """
     context = draft.context
     _check_context(context)
-    return AuditEvent.model_construct(
-        event_id=UUID(int=draft.event_id),
-        tenant_id=context.tenant_id,
-        occurred_at=_EPOCH + timedelta(microseconds=draft.occurred_us),
-        actor_id=context.actor.id,
-        actor_type=context.actor.type,
-        action=draft.action,
-        resource_type=draft.resource_type,
-        resource_id=draft.resource_id,
-        outcome=cast("Outcome", draft.outcome),
-        severity=cast("Severity", draft.severity),
-        service=service,
-        trace_id=context.trace.trace_id,
-        schema_version=draft.schema_version,
-        payload=draft.payload,
-        redactions=(),
-        producer_id=producer_id,
-        seq=draft.seq,
+    return unchecked_event(
+        {
+            "event_id": UUID(int=draft.event_id),
+            "tenant_id": context.tenant_id,
+            "occurred_at": _EPOCH + timedelta(microseconds=draft.occurred_us),
+            "actor_id": context.actor.id,
+            "actor_type": context.actor.type,
+            "action": draft.action,
+            "resource_type": draft.resource_type,
+            "resource_id": draft.resource_id,
+            "outcome": draft.outcome,
+            "severity": draft.severity,
+            "service": service,
+            "trace_id": context.trace.trace_id,
+            "schema_version": draft.schema_version,
+            "payload": draft.payload,
+            "redactions": (),
+            "producer_id": producer_id,
+            "seq": draft.seq,
+        }
     )
 
 

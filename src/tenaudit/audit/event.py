@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Severity",
     "normal_severity",
+    "unchecked_event",
     "wire_time",
 ]
 
@@ -175,3 +176,21 @@ class AuditEvent(BaseModel):
             "producer_id": self.producer_id,
             "seq": self.seq,
         }
+
+
+# One for all events: it is copied with an event, and nothing that is frozen adds to it.
+_ALL_GIVEN = set(AuditEvent.model_fields)
+_set = object.__setattr__
+
+
+def unchecked_event(fields: dict[str, Any], given: set[str] = _ALL_GIVEN) -> AuditEvent:
+    """Return the event that has *fields*, all of them, in the order of the table and checked before.
+
+    A fifth of `model_construct`, which goes through all fields to see which are there.
+    """
+    event = AuditEvent.__new__(AuditEvent)
+    _set(event, "__dict__", fields)
+    _set(event, "__pydantic_fields_set__", given)
+    _set(event, "__pydantic_extra__", None)
+    _set(event, "__pydantic_private__", None)
+    return event

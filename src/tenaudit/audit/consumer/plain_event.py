@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as core
 
-from tenaudit.audit.event import ACTION_PATTERN, NO_NUL, SEVERITIES, AuditEvent
+from tenaudit.audit.event import ACTION_PATTERN, NO_NUL, SEVERITIES, AuditEvent, unchecked_event
 from tenaudit.audit.payload import MAX_SAFE_INTEGER
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _LEVELS = 8
 # Where a UUID has its version and its variant, and what they are in version 7 (RFC 9562, sections 4 and 5.7).
 _KIND = 0xF << 76 | 0x3 << 62
 _VERSION_7 = 0x7 << 76 | 0x2 << 62
-_set = object.__setattr__
 
 
 def _value(level: int) -> CoreSchema:
@@ -97,10 +96,4 @@ def plain_event(value: bytes) -> AuditEvent | None:
         return None
     if fields["event_id"].int & _KIND != _VERSION_7:
         return None
-    # As `model_construct` does, which would go through all fields once more.
-    event = AuditEvent.__new__(AuditEvent)
-    _set(event, "__dict__", fields)
-    _set(event, "__pydantic_fields_set__", given)
-    _set(event, "__pydantic_extra__", None)
-    _set(event, "__pydantic_private__", None)
-    return event
+    return unchecked_event(fields, given)

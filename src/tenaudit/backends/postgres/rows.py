@@ -7,8 +7,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tenaudit.audit import AuditEvent, StoreError
-from tenaudit.audit.event import wire_time
+from tenaudit.audit import StoreError
+from tenaudit.audit.event import unchecked_event, wire_time
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.audit.integrity.event_text import event_text
@@ -16,6 +16,8 @@ from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tenaudit.audit import AuditEvent
 
 __all__ = ["SealedRow", "actual_leaf", "event_from_row", "is_evidence", "plain_uuid"]
 
@@ -34,13 +36,17 @@ _COLUMNS = (
     "service",
     "trace_id",
     "schema_version",
+    "payload",
+    "redactions",
     "producer_id",
     "seq",
 )
+_OTHER_THAN_TEXT = ("schema_version", "payload", "redactions", "seq")
+_values = itemgetter(*_COLUMNS)
 _integers = itemgetter("schema_version", "seq")
-_texts = itemgetter(*(column for column in _COLUMNS if column not in ("schema_version", "seq")))
+_texts = itemgetter(*(column for column in _COLUMNS if column not in _OTHER_THAN_TEXT))
 # In the order of the table; behind the payload follow redactions, producer_id, seq, content_hash and log_index.
-_before_payload = itemgetter("tenant_id", "event_id", *_COLUMNS[2:-2])
+_before_payload = itemgetter("tenant_id", "event_id", *_COLUMNS[2 : _COLUMNS.index("payload")])
 _required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _TEXT = {str, type(None)}
 _INTEGER = {int, type(None)}
@@ -159,15 +165,12 @@ def event_from_row(row: Mapping[str, Any]) -> AuditEvent:
         StoreError: the row cannot be read as an event; verification names it too.
     """
     try:
-        return AuditEvent.model_construct(
-            **{column: row[column] for column in _COLUMNS}
-            | {
-                "event_id": plain_uuid(row["event_id"]),
-                "tenant_id": plain_uuid(row["tenant_id"]),
-                "payload": parsed_json(row["payload"]),
-                # Most events have none, and reading none costs as much as a payload.
-                "redactions": () if row["redactions"] == "[]" else tuple(parsed_json(row["redactions"])),
-            }
-        )
+        fields = dict(zip(_COLUMNS, _values(row), strict=True))
+        fields["event_id"] = plain_uuid(fields["event_id"])
+        fields["tenant_id"] = plain_uuid(fields["tenant_id"])
+        fields["payload"] = parsed_json(fields["payload"])
+        # Most events have none, and reading none costs as much as a payload.
+        fields["redactions"] = () if fields["redactions"] == "[]" else tuple(parsed_json(fields["redactions"]))
+        return unchecked_event(fields)
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"event {row['event_id']} cannot be read; verify the store") from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tenaudit.audit import AuditEvent, StoreError
+from tenaudit.audit import StoreError
+from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
@@ -15,6 +17,8 @@ from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
+
+    from tenaudit.audit import AuditEvent
 
 __all__ = [
     "SealedRow",
@@ -39,13 +43,16 @@ _COLUMNS = (
     "service",
     "trace_id",
     "schema_version",
+    "payload",
+    "redactions",
     "producer_id",
     "seq",
 )
 _INTEGERS = ("schema_version", "seq")
-_TEXTS = tuple(column for column in _COLUMNS if column not in _INTEGERS)
+_TEXTS = tuple(column for column in _COLUMNS if column not in (*_INTEGERS, "payload", "redactions"))
 _REQUIRED = ("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _BROKEN = b""
+_values = itemgetter(*_COLUMNS)
 
 
 class SealedRow:
@@ -141,16 +148,13 @@ def event_from_row(row: sqlite3.Row) -> AuditEvent:
         StoreError: the row cannot be read as an event; verification names it too.
     """
     try:
-        return AuditEvent.model_construct(
-            **{column: row[column] for column in _COLUMNS}
-            | {
-                "event_id": UUID(row["event_id"]),
-                "tenant_id": UUID(row["tenant_id"]),
-                "occurred_at": datetime.fromisoformat(row["occurred_at"]),
-                "payload": parsed_json(row["payload"]),
-                "redactions": tuple(parsed_json(row["redactions"])),
-            }
-        )
+        fields = dict(zip(_COLUMNS, _values(row), strict=True))
+        fields["event_id"] = UUID(fields["event_id"])
+        fields["tenant_id"] = UUID(fields["tenant_id"])
+        fields["occurred_at"] = datetime.fromisoformat(fields["occurred_at"])
+        fields["payload"] = parsed_json(fields["payload"])
+        fields["redactions"] = tuple(parsed_json(fields["redactions"]))
+        return unchecked_event(fields)
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"event {row['event_id']!r} cannot be read; verify the store") from error
 
