@@ -196,22 +196,27 @@ def test_many_events_that_the_topic_does_not_take_are_all_told_in_the_end(kafka_
 
     async def main():
         topic = await new_topic(kafka_service, max_message_bytes=1000)
-        # Each costs a producer, so one write has no time for all.
+        # Each costs a producer, so one write has no time for all; on a busy machine it has none for a single one.
         sink = sink_on(kafka_service, topic, delivery_timeout=0.5)
-        left, writes = events, 0
+        left, writes = [*events, an_event(100)], 0
         while left:
             writes += 1
-            with pytest.raises(SinkRejected) as refusal:
+            try:
                 await sink.write(left)
-            assert refusal.value.event_ids
-            left = [event for event in left if event.event_id not in refusal.value.event_ids]
-        await sink.write([an_event(100)])
+                left = []
+            except SinkRejected as refusal:
+                left = [event for event in left if event.event_id not in refusal.event_ids]
+                told.extend(refusal.event_ids)
+            except SinkUnavailable:
+                pass
         await sink.close()
         return writes, await records_on(kafka_service, topic)
 
+    told = []
     writes, records = run(main())
     assert writes > 1
-    assert [decode_event(record.value).seq for record in records] == [100]
+    assert sorted(told) == [event.event_id for event in events]
+    assert {decode_event(record.value).seq for record in records} == {100}
 
 
 def test_a_sink_that_never_reached_a_broker_closes_on_another_loop():
