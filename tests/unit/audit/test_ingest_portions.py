@@ -12,7 +12,8 @@ from tenaudit.audit.consumer import Consumer, ConsumerOptions, Partition, Source
 from tenaudit.testing.conformance import an_event
 from tests.unit.audit.consumer_parts import TOPIC, Log, MemoryDeadLetters, MemorySource, MemoryStore, record_of
 
-COUNT = 1_100
+PORTION = 1_000
+COUNT = 2 * PORTION + 100
 EVENTS = [an_event(n) for n in range(COUNT)]
 
 
@@ -57,7 +58,7 @@ def test_portions_are_stored_one_after_another_and_committed_together():
     async def main():
         store, log = MemoryStore(), Log([record_of(event, n) for n, event in enumerate(EVENTS)])
         source, _ = await consumed(log, store)
-        assert [len(batch) for batch in store.batches] == [500, 500, 100]
+        assert [len(batch) for batch in store.batches] == [PORTION, PORTION, 100]
         assert [event for batch in store.batches for event in batch] == EVENTS
         assert source.commits == [{Partition(TOPIC, 0): COUNT}]
 
@@ -69,8 +70,8 @@ def test_the_next_portion_is_decoded_while_the_store_works():
         decoded = asyncio.Event()
         Telling.seen = decoded.set
         records = [record_of(event, n) for n, event in enumerate(EVENTS)]
-        last = records[999]
-        records[999] = SourceRecord(last.partition, 999, last.value, last.key, Telling(last.headers))
+        last = records[COUNT - 101]
+        records[COUNT - 101] = SourceRecord(last.partition, last.offset, last.value, last.key, Telling(last.headers))
 
         async def before(_what):
             # The first append ends only once a record of the second portion was looked at.
@@ -101,11 +102,11 @@ def test_a_portion_that_fails_is_tried_again_before_the_next():
 def test_bad_records_of_every_portion_are_buried_and_the_others_stored():
     async def main():
         records = [record_of(event, n) for n, event in enumerate(EVENTS)]
-        for offset in (0, 499, 500, 1_099):
+        for offset in (0, PORTION - 1, PORTION, COUNT - 1):
             records[offset] = SourceRecord(Partition(TOPIC, 0), offset, b"{")
         dead_letters, store, log = MemoryDeadLetters(), MemoryStore(), Log(records)
         await consumed(log, store, dead_letters=dead_letters)
-        assert [offset for _, offset in dead_letters.kept] == [0, 499, 500, 1_099]
+        assert [offset for _, offset in dead_letters.kept] == [0, PORTION - 1, PORTION, COUNT - 1]
         assert len(store.rows) == COUNT - 4
 
     run(main())
@@ -166,8 +167,8 @@ def test_the_next_portion_is_staged_while_the_store_works():
                 await asyncio.sleep(0)
 
         store = StagingStore(before=before)
-        await consumed(Log([record_of(event, n) for n, event in enumerate(EVENTS[:900])]), store)
-        assert store.steps == [("stage", 500), ("rest", 500), ("stage", 400), ("rest", 400)]
+        await consumed(Log([record_of(event, n) for n, event in enumerate(EVENTS[: PORTION + 400])]), store)
+        assert store.steps == [("stage", PORTION), ("rest", PORTION), ("stage", 400), ("rest", 400)]
 
     run(main())
 

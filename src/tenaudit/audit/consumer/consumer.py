@@ -57,7 +57,7 @@ class ConsumerHealth:
 class Consumer:
     """Takes records from *source* and stores their events, each once.
 
-    A batch is one transaction of the store for each 500 records, and its offsets are committed after all of them.
+    A batch is one transaction of the store for each 1000 records, and its offsets are committed after all of them.
     Whatever ends the consumer in between makes the same records come again, which the store takes as duplicates.
 
     Args:

@@ -27,9 +27,9 @@ __all__ = ["Ingest"]
 
 _log = logging.getLogger("tenaudit.audit")
 # Decoding holds up the loop, and with it the store's talk with its database and the heartbeat of the group.
-_DECODE_SLICE = 32
+_DECODE_SLICE = 16
 # While the store works on one portion the next is decoded; what a transaction costs is then still spread over many.
-_PORTION = 500
+_PORTION = 1000
 _REFUSED = "refused_by_store"
 # What lies in the events: trying again cannot help. Everything else lies in the world.
 _DATA_ERRORS = (SinkRejected, ValueError, TypeError, OverflowError, RecursionError)
@@ -70,7 +70,7 @@ class Ingest:
     async def take(self, records: Sequence[SourceRecord]) -> None:
         """Return once each record is in the store or among the dead letters.
 
-        That takes one transaction 500 records, one after the other. The next are decoded meanwhile, and staged where
+        That takes one transaction 1000 records, one after the other. The next are decoded meanwhile, and staged where
         the store has a method `stage`, as the one in PostgreSQL does.
 
         Raises:

@@ -16,7 +16,7 @@ class ConsumerOptions:
     """How much a consumer takes at once and how long it waits; times in seconds.
 
     Args:
-        batch_size: most records taken at once, whose offsets are committed together; of more than 500 the next are
+        batch_size: most records taken at once, whose offsets are committed together; of more than 1000 the next are
             decoded while a transaction of the store has the ones before.
         batch_bytes: most bytes of their values; a single larger record is taken alone.
         poll: how long one fetch waits for records, and so how long stopping waits for a quiet source.
@@ -35,7 +35,7 @@ class ConsumerOptions:
         100
     """
 
-    batch_size: int = 2000
+    batch_size: int = 4000
     batch_bytes: int = 4 * 2**20
     poll: float = 1.0
     try_timeout: float = 30.0

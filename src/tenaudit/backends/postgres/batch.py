@@ -19,7 +19,7 @@ __all__ = ["parts", "refused_events", "sealed_rows", "staged_rows", "tenants_of"
 
 _LARGEST_WRITE = 2000
 # A third of a millisecond: the transaction that is under way meanwhile has many answers to take.
-_STAGED_SLICE = 32
+_STAGED_SLICE = 16
 _LARGEST_WRITE_BYTES = 16 * 2**20
 
 

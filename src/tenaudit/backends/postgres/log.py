@@ -89,8 +89,14 @@ async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozen
 async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[int, int], bytes]:
     ids = [row.event_id for row in rows]
     first, last = min(ids, key=_number), max(ids, key=_number)
-    found = await session.rows("find_hashes", [row.tenant_id for row in rows], ids, first, last)
+    asked = (_array([row.tenant_id for row in rows]), _array(ids))
+    found = await session.rows("find_hashes", *asked, first, last)
     return {(row["tenant_id"].int, row["event_id"].int): row["content_hash"] for row in found}
+
+
+def _array(ids: Iterable[UUID]) -> str:
+    """Return the text of an array (PostgreSQL's documentation, section 8.15.2); the hyphens are optional."""
+    return "{" + ",".join([f"{one.int:032x}" for one in ids]) + "}"
 
 
 async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], heads: Mapping[int, Any]) -> None:
@@ -104,7 +110,7 @@ async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], he
         leaves += added
         tree = tree.extend(added)
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
-    if await session.value("extend_logs", events, leaves, *_columns(logs)) < len(events):
+    if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs)) < len(events):
         raise StoreError("an event came in beside the log while it was locked; try again")
 
 

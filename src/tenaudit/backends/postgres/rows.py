@@ -80,7 +80,7 @@ class SealedRow:
 
     def __init__(self, event: AuditEvent, key: bytes) -> None:
         canonical = event_text(event) or canonical_json(_checked_record(event))
-        if b"\\u0000" in canonical and holds_nul(event.record()):
+        if b"\\" in canonical and b"\\u0000" in canonical and holds_nul(event.record()):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
         self.tenant_id = event.tenant_id
         self.event_id = event.event_id

@@ -17,19 +17,21 @@ SELECT tenant_id, size, frontier, seals, sealed FROM tenaudit.logs WHERE tenant_
 ORDER BY tenant_id FOR UPDATE
 
 -- find_hashes: Return the keyed hashes of the events that are there already; the bounds spare the other partitions.
+-- Ids as the text of an array: an array of their own type is a tenth of all the work of the one who sends it.
 SELECT e.tenant_id, e.event_id, e.content_hash
-FROM unnest($1::uuid[], $2::uuid[]) AS asked (tenant_id, event_id)
+FROM unnest($1::text::uuid[], $2::text::uuid[]) AS asked (tenant_id, event_id)
 JOIN tenaudit.events AS e ON e.tenant_id = asked.tenant_id AND e.event_id = asked.event_id
 WHERE e.event_id BETWEEN $3 AND $4
 
 -- extend_logs: Add events, append their leaves and set the heads of their logs; return how many events were added.
--- An array of rows and not one of each column: that is half the work of the one who sends it. $2 is its leaf hashes.
+-- An array of rows and not one of each column: that is half the work of the one who sends it. $2 is its leaf hashes,
+-- 32 bytes each.
 WITH added AS (
   INSERT INTO tenaudit.events SELECT * FROM unnest($1::tenaudit.events[]) ON CONFLICT DO NOTHING RETURNING true
 ), appended AS (
   INSERT INTO tenaudit.leaves (tenant_id, idx, event_id, leaf_hash)
-  SELECT n.tenant_id, n.log_index, n.event_id, n.unnest
-  FROM ROWS FROM (unnest($1::tenaudit.events[]), unnest($2::bytea[])) AS n
+  SELECT n.tenant_id, n.log_index, n.event_id, substr($2::bytea, (n.ordinality::integer - 1) * 32 + 1, 32)
+  FROM unnest($1::tenaudit.events[]) WITH ORDINALITY AS n
 ), written AS (
   UPDATE tenaudit.logs AS l SET size = n.size, frontier = n.frontier
   FROM unnest($3::uuid[], $4::bigint[], $5::bytea[]) AS n (tenant_id, size, frontier)
