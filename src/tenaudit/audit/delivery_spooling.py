@@ -99,10 +99,15 @@ class SpoolingDelivery(Delivery):
             else:
                 self._news.set()
                 await self._lane.carry(self._refill, self._news, lambda: self._closing)
-            if self._closing and not self._has_more and (self._lane.is_empty or self._lane.gave_up):
+            if self._closing and self._lane.gave_up:
+                # What is in memory goes behind what is in the spool, and not before it.
                 return
-            # Also beside a spool that cannot be read: it must not stop what is in memory.
-            if self._has_more:
+            past_spool = self._lane.is_empty or self._lane.unreadable
+            if self._closing and not self._has_more and past_spool:
+                return
+            # Also beside a spool that cannot be read: it must not stop what is in memory. But not beside one that a
+            # refill has filled while the last of it was carried: that would overtake.
+            if self._has_more and past_spool:
                 await self._take_turn()
             if self._closing and self._in_flight:
                 return

@@ -70,6 +70,7 @@ class SpoolLane:
         self._next_warning = 0.0
         self._pause = _FIRST_PAUSE
         self.gave_up = False
+        self.unreadable = False
         self.spooled = 0
         self.delivered = 0
         self.refused = 0
@@ -100,15 +101,15 @@ class SpoolLane:
     ) -> None:
         """Deliver until the spool is empty, while *refill* moves in what is newer.
 
-        It returns early, and sets `gave_up`, when the spool cannot be read, and when the sink fails although it is
-        time to end. What *refill* has moved in after the last read is for the next call.
+        It returns early and sets `unreadable` when the spool fails, `gave_up` when the sink does although it is time to
+        end. What *refill* has moved in after the last read is for the next call.
 
         Args:
             refill: moves everything that waits in memory behind what is in the spool.
             news: set when something came into memory, or when it is time to end.
             ending: tells whether it is.
         """
-        self.gave_up = False
+        self.gave_up = self.unreadable = False
         pump = asyncio.ensure_future(self._pump(ending))
         waiting = asyncio.ensure_future(news.wait())
         try:
@@ -134,7 +135,7 @@ class SpoolLane:
                 await self._spool.ack(batch.token)
                 self._settle(batch.events, refused)
         except Exception as error:  # noqa: BLE001 - a spool that breaks its contract is a spool that fails
-            self.gave_up = True
+            self.unreadable = True
             self._complain("the spool fails, audit events wait in it", "audit_spool_failed", error)
             await self._rest()
         else:

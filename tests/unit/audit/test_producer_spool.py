@@ -553,3 +553,47 @@ def test_several_processes_publish_the_gauges_after_each_batch(monkeypatch, tmp_
             assert registry.get_sample_value("audit_spool_bytes") == 0
 
     run(main)
+
+
+class HoppingSpool(MemorySpool):
+    """A spool on another thread: its answers are some passes of the event loop old."""
+
+    def __init__(self, reading, writing):
+        super().__init__()
+        self._reading = reading
+        self._writing = writing
+
+    async def append(self, events):
+        await super().append(events)
+        await hop(self._writing)
+
+    async def read(self, limit):
+        batch = await super().read(limit)
+        await hop(self._reading)
+        return batch
+
+
+async def hop(passes):
+    for _ in range(passes):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("reading", range(4))
+@pytest.mark.parametrize("writing", range(4))
+def test_what_comes_while_the_last_of_the_spool_is_carried_overtakes_nothing(reading, writing):
+    async def main():
+        sink, spool = ScriptedSink(), HoppingSpool(reading, writing)
+        async with make(sink, spool, batch_size=10) as producer:
+            sink.down = True
+            emit(producer, 15)
+            await until(lambda: producer.stats().spooled == 15)
+            sink.down = False
+            while not sink.events:  # noqa: ASYNC110 - the very next pass is meant
+                await asyncio.sleep(0)
+            for number in range(15, 215):
+                emit(producer, 1, number)
+                await asyncio.sleep(0)
+            assert await producer.flush(30)
+        assert numbers(sink) == list(range(215))
+
+    run(main)
