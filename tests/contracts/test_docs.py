@@ -10,7 +10,7 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tenaudit.audit import AuditProducer, FanOutMember, FanOutSink
+from tenaudit.audit import AuditProducer, FanOutMember, FanOutSink, RedactionPolicy
 from tenaudit.audit.consumer import Consumer
 from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.audit.outbox import OutboxRelay
@@ -117,6 +117,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
     assert KafkaSink("127.0.0.1:9092", registry=registry)
     Consumer(None, None, None, registry=registry)
     GapWatch(None, registry=registry)
+    RedactionPolicy(registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (

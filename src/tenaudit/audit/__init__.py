@@ -19,7 +19,8 @@ from tenaudit.audit.ports import (
 )
 from tenaudit.audit.producer import AuditProducer
 from tenaudit.audit.query import AuditQuery, InvalidCursor, InvalidQuery
-from tenaudit.audit.redaction import Redactor, redact_event_fields
+from tenaudit.audit.redaction import RedactionRule, Redactor, redact_event_fields
+from tenaudit.audit.redaction_policy import RedactionPolicy
 from tenaudit.audit.schema import (
     DEFAULT_REGISTRY,
     Change,
@@ -31,7 +32,7 @@ from tenaudit.audit.schema import (
     event_type,
 )
 from tenaudit.audit.spool import Spool, SpoolBatch, SpoolError, SpoolFull, SpoolStats
-from tenaudit.audit.view import event_view
+from tenaudit.audit.view import EventRedactor, event_view
 
 __all__ = [
     "BOUND_PRODUCER",
@@ -45,6 +46,7 @@ __all__ = [
     "DeliveryUnknown",
     "EmitRejected",
     "EmitResult",
+    "EventRedactor",
     "EventType",
     "FanOutMember",
     "FanOutSink",
@@ -55,6 +57,8 @@ __all__ = [
     "PayloadCheck",
     "Problem",
     "ProducerStats",
+    "RedactionPolicy",
+    "RedactionRule",
     "Redactor",
     "SchemaRegistry",
     "Sink",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tenaudit.audit.outcomes import DeliveryUnknown
 from tenaudit.audit.ports import Sink, SinkRejected
-from tenaudit.audit.slices import built, came
+from tenaudit.audit.slices import EventBuilder, came
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ class Delivery:
         self._buffer = buffer
         self._sink = sink
         self._metrics = metrics
-        self._build = build
+        self._builder = EventBuilder(build)
         self._options = options
         self._publish = publish
         self._news = asyncio.Event()
@@ -214,7 +214,7 @@ class Delivery:
         return False  # a delivery with another way may take it
 
     async def _built(self) -> dict[int, AuditEvent]:
-        events, broken = await built(self._in_flight, self._build)
+        events, broken = await self._builder.built(self._in_flight)
         if broken:
             self.refuse(broken, "invalid_context")
             _log.error(

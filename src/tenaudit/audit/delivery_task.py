@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from tenaudit.audit.account import ProducerAccount
     from tenaudit.audit.buffer import DraftBuffer
+    from tenaudit.audit.draft import Draft
+    from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.metrics import ProducerMetrics
     from tenaudit.audit.options import ProducerOptions
     from tenaudit.audit.ports import Sink
+    from tenaudit.audit.redaction_policy import RedactionPolicy
     from tenaudit.audit.spool import Spool
 
 __all__ = ["DeliveryTask", "close_ends", "settled", "started"]
@@ -122,13 +125,14 @@ async def started(
     options: ProducerOptions,
     publish: Callable[[], None],
     names: tuple[str, str],
+    redaction: RedactionPolicy | None,
 ) -> DeliveryTask:
     """Start the delivery that fits the arguments, which are theirs; *names* are the service's and the producer's.
 
     Raises:
         ConfigurationError: another process has the spool.
     """
-    build = partial(event_of, service=names[0], producer_id=names[1])
+    build = partial(_event_of, service=names[0], producer_id=names[1], redaction=redaction)
     if spool is None:
         return DeliveryTask(Delivery(buffer, sink, metrics, build=build, options=options, publish=publish))
     try:
@@ -143,6 +147,11 @@ async def started(
             buffer, sink, metrics, build=build, options=options, publish=publish, spool=spool, producer_id=names[1]
         )
     )
+
+
+def _event_of(draft: Draft, *, service: str, producer_id: str, redaction: RedactionPolicy | None) -> AuditEvent:
+    event = event_of(draft, service, producer_id)
+    return event if redaction is None else redaction.written(event)
 
 
 async def settled(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.draft import Draft
+    from tenaudit.audit.redaction_policy import RedactionPolicy
     from tenaudit.audit.schema import PayloadCheck
     from tenaudit.audit.spool import Spool
     from tenaudit.security import SecurityContext
@@ -61,6 +62,7 @@ class AuditProducer:
         schemas: checks the payload of each success, as `SchemaRegistry.check` does; an event that fails is rejected.
         registry, clock: where the metric families live, and the time source of `occurred_at` and the ids.
         account_tenant: whose trail gets a record of the totals, `audit.producer.closed`, when the producer closes.
+        redaction: what is taken out of an event before any sink or spool has it.
 
     Raises:
         ConfigurationError: an unknown overflow policy, one that lacks its spool, a bound below 1, or no tenant.
@@ -99,13 +101,14 @@ class AuditProducer:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
         account_tenant: UUID | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         check_wiring(service, spool, overflow, account_tenant)
         self.service, self._sink, self._spool = service, sink, spool
         self._options = ProducerOptions(
             capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout, spool_after
         )
-        self._intake = Intake(clock or SystemClock(), schemas)
+        self._intake, self._redaction = Intake(clock or SystemClock(), schemas), redaction
         self._closing = ClosingRecord(account_tenant, self._intake, sink, spool, write_timeout)
         self._buffer = DraftBuffer(self._options.room, max_bytes)
         self._metrics = ProducerMetrics(registry, type(sink).__name__, self._buffer, spool)
@@ -141,7 +144,7 @@ class AuditProducer:
         if self._task is not None or self._closed:
             raise ConfigurationError("this producer is already started, or closed: make another one")
         parts = (self._buffer, self._sink, self._spool)
-        self._task = await started(*parts, self._metrics, self._options, self._publish, self._names)
+        self._task = await started(*parts, self._metrics, self._options, self._publish, self._names, self._redaction)
         return self
 
     async def __aexit__(

@@ -9,7 +9,8 @@ What the actions leave in place:
 | `remove` | key gone; an array item becomes null, so its neighbours keep their index | likewise | key gone |
 
 Masks and hashes stay as they are when the same action meets them again. `hash` masks what has no canonical
-JSON. The grammar of paths is told in `tenaudit.audit.redaction_paths`.
+JSON. Where several paths end at one place, `remove` wins over `hash`, and that over `mask`. The grammar of
+paths is told in `tenaudit.audit.redaction_paths`.
 
 Rules of this file: pure. The event comes in, a new one goes out: the input is never changed, untouched
 subtrees are shared. When in doubt it hides: an object or array that lies deeper than `MAX_WALK_DEPTH` where a
@@ -22,8 +23,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from tenaudit.audit.integrity.canonical import CanonicalError, canonical_json
 from tenaudit.audit.redaction_paths import (
@@ -31,11 +31,10 @@ from tenaudit.audit.redaction_paths import (
     InvalidRedactionPath,
     PathState,
     compile_paths,
-    key_place,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "HASH_PREFIX",
@@ -45,6 +44,7 @@ __all__ = [
     "CompiledPaths",
     "InvalidRedactionPath",
     "RedactionAction",
+    "RedactionRule",
     "Redactor",
     "compile_paths",
     "redact_event_fields",
@@ -59,12 +59,26 @@ MAX_WALK_DEPTH = 64
 MAX_TAGS = 64
 """Places told of one event; that there were more is told by one further tag, `+more:<action>`."""
 
+# The mark of a path is the place of its action here: where several end, the one that leaves least wins.
+_STRENGTH: tuple[str, ...] = ("", "mask", "hash", "remove")
 _VISIBLE = 4
 _WHOLLY_MASKED = 8
 _HASH_BYTES = 16
 _MASKED = re.compile(r"\*{4}(?:.{4})?", re.DOTALL)
 _HASHED = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{{2 * _HASH_BYTES}}}")
 _GONE: Final = object()
+_ABSENT: Final = object()
+
+
+class RedactionRule(NamedTuple):
+    """One path and what becomes of the fields there.
+
+    >>> RedactionRule("payload.iban", "hash").action
+    'hash'
+    """
+
+    path: str
+    action: RedactionAction = "mask"
 
 
 def redact_event_fields(
@@ -99,6 +113,8 @@ def redact_event_fields(
 class Redactor:
     """`redact_event_fields` with its paths, action and key fixed, for many events and any thread.
 
+    A `RedactionRule` among the paths has an action of its own.
+
     >>> Redactor(["payload.**.ssn"], "remove")({"payload": {"people": [{"ssn": "1", "id": 7}]}})
     ({'payload': {'people': [{'id': 7}]}}, ('payload.people[*].ssn:remove',))
 
@@ -107,22 +123,29 @@ class Redactor:
         ValueError: unknown action, or `hash` without a key.
     """
 
-    paths: Sequence[str]
+    paths: Sequence[str | RedactionRule]
     action: RedactionAction = "mask"
     key: bytes | None = field(default=None, repr=False)
     _compiled: CompiledPaths = field(init=False, repr=False, compare=False)
+    _strongest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.action not in get_args(RedactionAction):
-            raise ValueError(f"action: {self.action!r} is not one of {', '.join(get_args(RedactionAction))}")
-        if self.action == "hash" and not self.key:
+        if isinstance(self.paths, str | RedactionRule):
+            raise InvalidRedactionPath(str(self.paths), 0, "give a list of paths, not a single one")
+        rules = [rule if isinstance(rule, RedactionRule) else RedactionRule(rule, self.action) for rule in self.paths]
+        actions = {self.action, *(rule.action for rule in rules)}
+        for action in actions.difference(get_args(RedactionAction)):
+            raise ValueError(f"action: {action!r} is not one of {', '.join(get_args(RedactionAction))}")
+        if "hash" in actions and not self.key:
             raise ValueError("key: the action hash needs one")
-        object.__setattr__(self, "_compiled", compile_paths(self.paths))
-        object.__setattr__(self, "paths", self._compiled.paths)
+        marks = [_STRENGTH.index(rule.action) for rule in rules]
+        object.__setattr__(self, "_compiled", compile_paths([rule.path for rule in rules], marks))
+        object.__setattr__(self, "_strongest", max(marks, default=0))
+        object.__setattr__(self, "paths", tuple(self.paths))
 
     def __call__(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the redacted copy of an event and the tags that name what was touched."""
-        walk = _Walk(self.action, self.key or b"")
+        walk = _Walk(self._strongest, self.key or b"")
         redacted = walk.object(event, self._compiled.start, "", MAX_WALK_DEPTH)
         return dict(event) if redacted is event else redacted, walk.tags()
 
@@ -130,25 +153,28 @@ class Redactor:
 class _Walk:
     """One pass over one event; a method returns the very value it was given if nothing below was touched."""
 
-    __slots__ = ("_action", "_more", "_of_item", "_of_key", "_places")
+    __slots__ = ("_key", "_more", "_strongest", "_tags")
 
-    def __init__(self, action: RedactionAction, key: bytes) -> None:
-        self._action = action
-        self._of_key, self._of_item = _ACTIONS[action](key)
-        self._places: set[str] = set()
-        self._more = False
+    def __init__(self, strongest: int, key: bytes) -> None:
+        self._strongest = strongest
+        self._key = key
+        self._tags: set[str] = set()
+        self._more: set[str] = set()
 
     def tags(self) -> tuple[str, ...]:
-        places = self._places | {"+more"} if self._more else self._places
-        return tuple(sorted(f"{place}:{self._action}" for place in places))
+        return tuple(sorted(self._tags | self._more))
 
     def object(self, value: Mapping[Any, Any], state: PathState, place: str, room: int) -> Any:
         copy: dict[Any, Any] | None = None
+        steps = state.steps_at(place)
         for key in state.keys_of(value):
-            item, below = value[key], state.after_key(key)
+            item = value.get(key, _ABSENT)
+            if item is _ABSENT:
+                continue
+            below, there = steps.get(key) or state.step(steps, place, key)
             if not (below.hit or (below.live and _is_container(item))):
                 continue
-            new = self._value(item, below, key_place(place, key), room - 1, self._of_key)
+            new = self._value(item, below, there, room - 1, of_item=False)
             if new is item:
                 continue
             copy = dict(value) if copy is None else copy
@@ -164,31 +190,40 @@ class _Walk:
             below = state.after_item(index)
             if not (below.hit or (below.live and _is_container(item))):
                 continue
-            new = self._value(item, below, state.item_place(place, index), room - 1, self._of_item)
+            new = self._value(item, below, state.item_place(place, index), room - 1, of_item=True)
             if new is not item:
                 copy = list(value) if copy is None else copy
                 copy[index] = new
         return value if copy is None else copy
 
-    def _value(self, value: Any, state: PathState, place: str, room: int, redact: Callable[[Any], Any]) -> Any:
+    def _value(self, value: Any, state: PathState, place: str, room: int, *, of_item: bool) -> Any:
         if state.hit or room == 0:
-            new = redact(value)
+            action = _STRENGTH[state.hit or self._strongest]
+            new = self._redacted(action, value, of_item=of_item)
             if new is not value:
-                self._touch(place)
+                self._touch(place, action)
             return new
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):
             return self.object(value, state, place, room)
         return self._array(value, state, place, room)
 
-    def _touch(self, place: str) -> None:
-        if len(self._places) < MAX_TAGS:
-            self._places.add(place)
-        elif place not in self._places:
-            self._more = True
+    def _redacted(self, action: str, value: Any, *, of_item: bool) -> Any:
+        if action == "remove":
+            return None if of_item else _GONE
+        return _hash(self._key, value) if action == "hash" else _mask(value)
+
+    def _touch(self, place: str, action: str) -> None:
+        tag = f"{place}:{action}"
+        if len(self._tags) < MAX_TAGS:
+            self._tags.add(tag)
+        elif tag not in self._tags:
+            self._more.add(f"+more:{action}")
 
 
 def _is_container(value: Any) -> bool:
-    return not isinstance(value, (str, int, float)) and isinstance(value, (dict, list, tuple, Mapping))
+    return type(value) is dict or (
+        not isinstance(value, (str, int, float)) and isinstance(value, (dict, list, tuple, Mapping))
+    )
 
 
 def _mask(value: Any) -> Any:
@@ -196,7 +231,7 @@ def _mask(value: Any) -> Any:
         return None
     if not isinstance(value, str):
         return MASK
-    if _MASKED.fullmatch(value):
+    if value.startswith(MASK) and _MASKED.fullmatch(value):
         return value
     return MASK + value[-_VISIBLE:] if len(value) > _WHOLLY_MASKED else MASK
 
@@ -209,19 +244,3 @@ def _hash(key: bytes, value: Any) -> Any:
     except CanonicalError:
         return MASK
     return HASH_PREFIX + hmac.digest(key, canonical, "sha256")[:_HASH_BYTES].hex()
-
-
-def _remove_key(_value: Any) -> Any:
-    return _GONE
-
-
-def _remove_item(_value: Any) -> Any:
-    return None
-
-
-# For each action: what makes (replacement of a key's value, replacement of an item) from the secret.
-_ACTIONS: dict[RedactionAction, Callable[[bytes], tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
-    "mask": lambda _key: (_mask, _mask),
-    "remove": lambda _key: (_remove_key, _remove_item),
-    "hash": lambda key: (partial(_hash, key), partial(_hash, key)),
-}

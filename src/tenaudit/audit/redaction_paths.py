@@ -42,6 +42,8 @@ MAX_PATHS = 1000
 MAX_PATH_CHARS = 1024
 
 _MAX_STATES = 512
+# Of one state: places come from keys, which may be hostile.
+_MAX_PLACES = 16
 _MAX_PLACE_CHARS = 256
 _MAX_KEY_CHARS = 64
 _NAME = r"[^\s.\[\]*\"\\\x00-\x1f\x7f\ud800-\udfff]+"
@@ -60,6 +62,8 @@ class _Wild(Enum):
 
 # A key, an index, or one of the wild cards.
 _Token: TypeAlias = str | int | _Wild
+# The state at the value of a key, and the name of its place.
+_Step: TypeAlias = "tuple[PathState, str]"
 
 
 class InvalidRedactionPath(TenauditError, ValueError):  # noqa: N818 - the contract's name
@@ -82,18 +86,18 @@ class InvalidRedactionPath(TenauditError, ValueError):  # noqa: N818 - the contr
 class _Node:
     edges: dict[_Token, _Node] = field(default_factory=dict)
     loops: bool = False
-    ends: bool = False
+    mark: int = 0
 
 
 class PathState:
     """Where all paths stand at one place of an event.
 
     Attributes:
-        hit: a path ends here.
+        hit: the highest mark of the paths that end here, 0 where none does.
         live: a path may end further below.
     """
 
-    __slots__ = ("_any_key", "_known", "_moves", "_names", "_nodes", "_paths", "hit", "live")
+    __slots__ = ("_any_key", "_known", "_moves", "_names", "_nodes", "_paths", "_steps", "hit", "live")
 
     def __init__(self, paths: CompiledPaths, nodes: frozenset[_Node]) -> None:
         self._paths = paths
@@ -102,14 +106,29 @@ class PathState:
         self._names = sorted(token for token in self._known if isinstance(token, str))
         self._any_key = any(node.loops or _Wild.KEY in node.edges for node in nodes)
         self._moves: dict[_Token, PathState] = {}
-        self.hit = any(node.ends for node in nodes)
+        self._steps: dict[str, dict[Any, _Step]] = {}
+        self.hit = max((node.mark for node in nodes), default=0)
         self.live = any(node.edges for node in nodes)
 
     def keys_of(self, value: Mapping[Any, Any]) -> Iterable[Any]:
-        """Return the keys of an object that a path may go through: the few named ones where that is all."""
-        if self._any_key or len(self._names) > len(value):
-            return value
-        return [name for name in self._names if name in value]
+        """Return keys of an object that a path may go through: the few named ones, there or not, where that is all."""
+        return value if self._any_key or len(self._names) > len(value) else self._names
+
+    def steps_at(self, place: str) -> dict[Any, _Step]:
+        """Return the steps from here at a place that are known; `step` adds to them."""
+        steps = self._steps.get(place)
+        if steps is None:
+            steps = {}
+            if len(self._steps) < _MAX_PLACES:
+                self._steps[place] = steps
+        return steps
+
+    def step(self, steps: dict[Any, _Step], place: str, key: object) -> _Step:
+        """Return the step to the value of a key, and remember it if a path names the key."""
+        step = self.after_key(key), key_place(place, key)
+        if isinstance(key, str) and key in self._known:
+            steps[key] = step
+        return step
 
     def after_key(self, key: object) -> PathState:
         """Return the state at the value of a key."""
@@ -143,7 +162,7 @@ class CompiledPaths:
 
     >>> compiled = compile_paths(["payload.**.ssn"])
     >>> compiled.start.after_key("payload").after_item(3).after_key("ssn").hit
-    True
+    1
 
     Attributes:
         paths: the paths as given.
@@ -152,12 +171,12 @@ class CompiledPaths:
 
     __slots__ = ("_states", "paths", "start")
 
-    def __init__(self, paths: tuple[str, ...]) -> None:
+    def __init__(self, paths: tuple[str, ...], marks: tuple[int, ...]) -> None:
         self.paths = paths
         self._states: dict[frozenset[_Node], PathState] = {}
         root = _Node()
-        for path in paths:
-            _insert(root, _parse(path))
+        for path, mark in zip(paths, marks, strict=True):
+            _insert(root, _parse(path), mark)
         self.start, _ = self.state({root})
 
     def state(self, nodes: Iterable[_Node]) -> tuple[PathState, bool]:
@@ -174,8 +193,12 @@ class CompiledPaths:
         return state, keep
 
 
-def compile_paths(paths: Sequence[str]) -> CompiledPaths:
+def compile_paths(paths: Sequence[str], marks: Sequence[int] | None = None) -> CompiledPaths:
     """Compile paths; the last few sets are cached.
+
+    Args:
+        paths: the paths.
+        marks: what a state tells where the path at the same place of *paths* ends, above 0; by default 1.
 
     Raises:
         InvalidRedactionPath: a path does not follow the grammar, is longer than `MAX_PATH_CHARS`, or there are
@@ -185,7 +208,7 @@ def compile_paths(paths: Sequence[str]) -> CompiledPaths:
         raise InvalidRedactionPath(paths, 0, "give a list of paths, not one string")
     if len(paths) > MAX_PATHS:
         raise InvalidRedactionPath(paths[MAX_PATHS], 0, f"more than {MAX_PATHS} paths")
-    return _compile(tuple(paths))
+    return _compile(tuple(paths), (1,) * len(paths) if marks is None else tuple(marks))
 
 
 def key_place(place: str, key: object) -> str:
@@ -200,15 +223,15 @@ def key_place(place: str, key: object) -> str:
 
 
 @lru_cache(maxsize=32)
-def _compile(paths: tuple[str, ...]) -> CompiledPaths:
-    return CompiledPaths(paths)
+def _compile(paths: tuple[str, ...], marks: tuple[int, ...]) -> CompiledPaths:
+    return CompiledPaths(paths, marks)
 
 
-def _insert(root: _Node, tokens: Iterable[_Token]) -> None:
+def _insert(root: _Node, tokens: Iterable[_Token], mark: int) -> None:
     node = root
     for token in tokens:
         node = node.edges.setdefault(token, _Node(loops=token is _Wild.DEEP))
-    node.ends = True
+    node.mark = max(node.mark, mark)
 
 
 def _parse(path: str) -> list[_Token]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from tenaudit.audit.event import AuditEvent
-    from tenaudit.audit.redaction import Redactor
+    from collections.abc import Mapping
 
-__all__ = ["event_view"]
+    from tenaudit.audit.event import AuditEvent
+
+__all__ = ["EventRedactor", "event_view"]
+
+
+class EventRedactor(Protocol):
+    """What hides fields of an event: a `Redactor`, or a `RedactionPolicy`, which looks at the tenant too."""
+
+    def __call__(self, event: Mapping[str, Any], /) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what may be seen of the wire form of an event, and tags that name what was touched."""
+        ...
 
 
 def event_view(
-    event: AuditEvent, redactor: Redactor | None, *, may_unredact: bool, show_tags: bool = False
+    event: AuditEvent, redactor: EventRedactor | None, *, may_unredact: bool, show_tags: bool = False
 ) -> dict[str, Any]:
     """Return the wire form of *event* for a reader.
 

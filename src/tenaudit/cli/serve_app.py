@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from tenaudit.audit import AuditEvent, Redactor, Store
+    from tenaudit.audit import AuditEvent, EventRedactor, Store
 
 __all__ = ["query_service"]
 
@@ -51,7 +51,7 @@ class _StoreSink:
 
 @asynccontextmanager
 async def query_service(
-    store: Store, *, redactor: Redactor | None, cursor_keys: Sequence[bytes], policy: Path | None = None
+    store: Store, *, redactor: EventRedactor | None, cursor_keys: Sequence[bytes], policy: Path | None = None
 ) -> AsyncIterator[Starlette]:
     """Give out the application; at the end what it has recorded is in the store.
 

@@ -22,7 +22,7 @@ from tenaudit.gate.open_tails import TailSettings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from tenaudit.audit import Redactor, Store
+    from tenaudit.audit import EventRedactor, Store
     from tenaudit.gate.gate import Gate
     from tenaudit.gate.stream import StreamedReply
     from tenaudit.security import SecurityContext
@@ -68,7 +68,7 @@ class AuditApi:
         gate: Gate,
         store: Store,
         *,
-        redactor: Redactor | None = None,
+        redactor: EventRedactor | None = None,
         deadline: float = 5.0,
         cursor_keys: Sequence[bytes] = (),
         cursor_lifetime: float = 86_400.0,

@@ -12,7 +12,7 @@ from tenaudit.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tenaudit.audit import AuditEvent, AuditQuery, Redactor, Store
+    from tenaudit.audit import AuditEvent, AuditQuery, EventRedactor, Store
     from tenaudit.gate.gate import Gate
     from tenaudit.security import SecurityContext
 
@@ -42,7 +42,7 @@ class AuditReader:
         5.0
     """
 
-    def __init__(self, gate: Gate, store: Store, redactor: Redactor | None = None, deadline: float = 5.0) -> None:
+    def __init__(self, gate: Gate, store: Store, redactor: EventRedactor | None = None, deadline: float = 5.0) -> None:
         self.gate = gate
         self.store = store
         self.deadline = deadline

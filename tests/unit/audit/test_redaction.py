@@ -14,6 +14,7 @@ from tenaudit.audit.redaction import (
     MAX_TAGS,
     MAX_WALK_DEPTH,
     InvalidRedactionPath,
+    RedactionRule,
     Redactor,
     compile_paths,
     redact_event_fields,
@@ -221,7 +222,7 @@ def test_bad_paths_are_refused_by_position(path, position):
 
 def test_a_lone_string_and_too_many_paths_are_refused():
     for call in (compile_paths, Redactor, lambda paths: redact_event_fields(EVENT, paths)):
-        with pytest.raises(InvalidRedactionPath, match="give a list"):
+        with pytest.raises(InvalidRedactionPath, match="give a list of paths"):
             call("actor_id")
     with pytest.raises(InvalidRedactionPath, match="more than 1000 paths"):
         compile_paths([f"a{number}" for number in range(1001)])
@@ -336,3 +337,51 @@ def test_states_are_shared_and_their_number_is_bounded():
     states = [after(word) for word in words]
     assert all(state.after_key("z").hit == word.startswith("a") for word, state in zip(words, states, strict=True))
     assert 0 < sum(after(word) is state for word, state in zip(words, states, strict=True)) <= 512
+
+
+def test_each_rule_has_its_own_action_and_the_one_that_leaves_least_wins():
+    redactor = Redactor(
+        [
+            RedactionRule("payload.card.number"),
+            RedactionRule("payload.card.*", "hash"),
+            RedactionRule("payload.**.ssn", "remove"),
+            "payload.items[*].email",
+        ],
+        "mask",
+        b"key",
+    )
+    event, tags = redactor(EVENT)
+    card = event["payload"]["card"]
+    assert {value[:12] for value in card.values()} == {"hmac-sha256:"}
+    assert "ssn" not in event["payload"]["person"]
+    assert event["payload"]["items"][0]["email"] == "****.org"
+    assert tags == (
+        "payload.card.cvc:hash",
+        "payload.card.number:hash",
+        "payload.card.year:hash",
+        "payload.items[*].email:mask",
+        "payload.person.kin[*].deep[*].ssn:remove",
+        "payload.person.kin[*].ssn:remove",
+        "payload.person.ssn:remove",
+    )
+
+
+def test_a_rule_is_checked_like_a_path():
+    with pytest.raises(ValueError, match="action: 'blur' is not one of"):
+        Redactor([RedactionRule("a", "blur")])
+    with pytest.raises(ValueError, match="key: the action hash needs one"):
+        Redactor([RedactionRule("a", "hash")])
+    with pytest.raises(InvalidRedactionPath, match="give a list"):
+        Redactor(RedactionRule("a"))
+
+
+def test_what_lies_too_deep_is_redacted_by_the_action_that_leaves_least():
+    deep = value = {}
+    for _ in range(MAX_WALK_DEPTH):
+        value["a"] = value = {}
+    value["secret"] = 1
+    redactor = Redactor([RedactionRule("**.secret", "mask"), RedactionRule("**.other", "remove")])
+    event, tags = redactor(deep)
+    assert "secret" not in str(event)
+    assert len(tags) == 1
+    assert tags[0].endswith(":remove")

@@ -14,7 +14,7 @@ from tenaudit.security import current_context
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenaudit.audit import Redactor, Store
+    from tenaudit.audit import EventRedactor, Store
     from tenaudit.gate import ExportSettings, TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
@@ -24,7 +24,7 @@ def audit_routes(
     gate: Gate,
     store: Store,
     *,
-    redactor: Redactor | None = None,
+    redactor: EventRedactor | None = None,
     cursor_keys: Sequence[bytes] = (),
     tail: TailSettings | None = None,
     exports: ExportSettings | None = None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from tenaudit.audit import Redactor, Store
+    from tenaudit.audit import EventRedactor, Store
     from tenaudit.gate import ExportSettings, TailSettings
 
 __all__ = ["audit_routes", "internal_routes"]
@@ -27,7 +27,7 @@ def audit_routes(
     gate: Gate,
     store: Store,
     *,
-    redactor: Redactor | None = None,
+    redactor: EventRedactor | None = None,
     cursor_keys: Sequence[bytes] = (),
     tail: TailSettings | None = None,
     exports: ExportSettings | None = None,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.draft import Draft
     from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.redaction_policy import RedactionPolicy
     from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
@@ -47,6 +48,7 @@ class OutboxComposer:
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
         schemas: checks the payload of each success, as for an `AuditProducer`.
+        redaction: what is taken out of an event before it is written.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry.
@@ -66,12 +68,14 @@ class OutboxComposer:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
         schemas: PayloadCheck | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
             raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
         self.service = service
         self._clock = clock or SystemClock()
         self._intake = Intake(self._clock, schemas)
+        self._redaction = redaction
         self._rejected = counter(
             registry, "audit_events_rejected_total", "Events that break a limit, by code.", ("reason",)
         )
@@ -123,7 +127,8 @@ class OutboxComposer:
             event = event_of(draft, self.service, "")
         except Exception:  # noqa: BLE001 - a context may be a subclass, whose fields raise anything
             raise self._refusal("invalid_context", "the context cannot stand in an event") from None
-        return event.model_copy(update={"producer_id": None, "seq": None})
+        event = event.model_copy(update={"producer_id": None, "seq": None})
+        return event if self._redaction is None else self._redaction.written(event)
 
     def _refusal(self, reason: str, message: str) -> EmitRejected:
         self._rejected.labels(reason).inc()

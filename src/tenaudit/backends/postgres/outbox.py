@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
-    from tenaudit.audit import AuditEvent
+    from tenaudit.audit import AuditEvent, RedactionPolicy
     from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
@@ -59,6 +59,7 @@ class PostgresOutbox:
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
         schemas: checks the payload of each success, as for an `AuditProducer`.
+        redaction: what is taken out of an event before it is written.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry, or *deadline* is not above 0.
@@ -79,10 +80,11 @@ class PostgresOutbox:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
         schemas: PayloadCheck | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         if not deadline > 0:
             raise ConfigurationError(f"deadline must be more than 0 seconds, not {deadline}")
-        self._composer = OutboxComposer(service, registry=registry, clock=clock, schemas=schemas)
+        self._composer = OutboxComposer(service, registry=registry, clock=clock, schemas=schemas, redaction=redaction)
         self._deadline = deadline
 
     async def emit(

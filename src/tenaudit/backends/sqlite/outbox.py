@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
+    from tenaudit.audit import RedactionPolicy
     from tenaudit.audit.schema import PayloadCheck
     from tenaudit.security import SecurityContext
 
@@ -51,6 +52,7 @@ class SqliteOutbox:
         registry: where rejected events are counted.
         clock: time source of `occurred_at` and the ids.
         schemas: checks the payload of each success, as for an `AuditProducer`.
+        redaction: what is taken out of an event before it is written.
 
     Raises:
         ConfigurationError: *service* is a name that no event can carry.
@@ -75,9 +77,12 @@ class SqliteOutbox:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
         schemas: PayloadCheck | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._composer = OutboxComposer(service, registry=registry, clock=self._clock, schemas=schemas)
+        self._composer = OutboxComposer(
+            service, registry=registry, clock=self._clock, schemas=schemas, redaction=redaction
+        )
 
     def emit_nowait(
         self,

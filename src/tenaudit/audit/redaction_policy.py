@@ -1,0 +1,166 @@
+"""Which fields are redacted, of every tenant and of some more, when an event is written and when it is read.
+
+Rules of this file
+1. A tenant's rules add to those of all; nothing takes a rule away.
+2. What an event is known and ordered by cannot be redacted, so every event stays one that a store takes.
+3. Redacting never fails halfway: an error leaves the event unmade, and its producer counts it as dropped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from uuid import UUID
+
+from tenaudit._kernel.clock import SystemClock
+from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.event import unchecked_event
+from tenaudit.audit.redaction import MASK, RedactionRule, Redactor
+from tenaudit.audit.redaction_paths import InvalidRedactionPath, compile_paths
+from tenaudit.errors.instruments import counter, gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from prometheus_client import CollectorRegistry
+
+    from tenaudit._kernel.clock import Clock
+    from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.redaction_paths import PathState
+
+__all__ = ["RedactionMode", "RedactionPolicy"]
+
+RedactionMode: TypeAlias = Literal["off", "log", "enforce"]
+
+# What a rule may reach; the rest identifies an event, orders it, or is what events are filtered by.
+_OPEN = ("actor_id", "actor_type", "resource_type", "resource_id", "payload")
+_FIXED = (
+    "event_id",
+    "tenant_id",
+    "occurred_at",
+    "action",
+    "outcome",
+    "severity",
+    "service",
+    "trace_id",
+    "schema_version",
+    "redactions",
+    "producer_id",
+    "seq",
+)
+# A name that no path has.
+_ANY_NAME = "\x00"
+
+
+class RedactionPolicy:
+    """The redaction rules of a platform, for its producers and its readers.
+
+    As a `redactor` of the audit routes it hides fields from readers; as the `redaction` of a producer or an outbox it
+    keeps values from being stored at all. `audit_events_redacted_total{layer,action}` counts events, and
+    `audit_last_redaction_timestamp_seconds` tells when the last one was.
+
+    Args:
+        rules: for every tenant; a bare path is masked.
+        tenants: further rules of single tenants.
+        mode: `enforce`; `log` counts what would be redacted and leaves it as it is; `off` does neither.
+        key: secret of the action `hash`, not empty.
+        registry: where the metrics live; None is prometheus-client's default.
+        clock: tells the time of the last redaction.
+
+    Raises:
+        ConfigurationError: a path that does not follow the grammar or names what cannot be redacted, an unknown action
+            or mode, `hash` without a key, or a tenant that is no UUID; it names the rule.
+
+    Example:
+        >>> from prometheus_client import CollectorRegistry
+        >>> policy = RedactionPolicy(
+        ...     ["payload.card.number", RedactionRule("payload.**.ssn", "remove")], registry=CollectorRegistry())
+        >>> record, tags = policy({"payload": {"card": {"number": "4111111111111111"}}})
+        >>> record, tags
+        ({'payload': {'card': {'number': '****1111'}}}, ('payload.card.number:mask',))
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[str | RedactionRule] = (),
+        *,
+        tenants: Mapping[UUID, Sequence[str | RedactionRule]] | None = None,
+        mode: RedactionMode = "enforce",
+        key: bytes | None = None,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if mode not in get_args(RedactionMode):
+            raise ConfigurationError(f"mode must be one of {', '.join(get_args(RedactionMode))}, not {mode!r}")
+        self.mode: RedactionMode = mode
+        self._clock = clock or SystemClock()
+        self._of_all = _redactor("rules", rules, key)
+        self._of_tenant: dict[str, Redactor] = {}
+        for tenant, more in (tenants or {}).items():
+            if not isinstance(tenant, UUID):
+                raise ConfigurationError(f"tenants: {tenant!r} is no UUID")
+            _redactor(f"tenants.{tenant}", more, key)
+            self._of_tenant[str(tenant)] = _redactor("rules", [*rules, *more], key)
+        self._redacted = counter(
+            registry, "audit_events_redacted_total", "Events with a redacted field, by layer.", ("layer", "action")
+        )
+        self._last = gauge(
+            registry,
+            "audit_last_redaction_timestamp_seconds",
+            "When a field was last redacted, in Unix seconds.",
+            across_processes="max",
+        )
+
+    def __call__(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the wire form of an event as a reader may see it, and the tags that name what was hidden."""
+        redacted, tags = self._apply(str(record.get("tenant_id")), record, "read")
+        if not tags:
+            return dict(record), ()
+        shown = {name: value for name, value in record.items() if name not in _OPEN or name in redacted}
+        return shown | redacted, tags
+
+    def written(self, event: AuditEvent) -> AuditEvent:
+        """Return the event as it may be stored; its `redactions` name what was taken from it."""
+        fields = vars(event)
+        redacted, tags = self._apply(str(event.tenant_id), fields, "write")
+        if not tags:
+            return event
+        changed = {name: redacted.get(name) for name in _OPEN}
+        # These two are never null, and a payload is an object.
+        if changed["actor_type"] is None:
+            changed["actor_type"] = MASK
+        if not isinstance(changed["payload"], dict):
+            changed["payload"] = {}
+        return unchecked_event(fields | changed | {"redactions": (*event.redactions, *tags)})
+
+    def _apply(self, tenant: str, fields: Mapping[str, Any], layer: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        if self.mode == "off":
+            return {}, ()
+        redactor = self._of_tenant.get(tenant, self._of_all)
+        redacted, tags = redactor({name: fields[name] for name in _OPEN if name in fields})
+        if tags:
+            for action in {tag.rpartition(":")[2] for tag in tags}:
+                self._redacted.labels(layer, action).inc()
+            self._last.set(self._clock.time_ns() / 1e9)
+        return (redacted, tags) if self.mode == "enforce" else ({}, ())
+
+
+def _redactor(place: str, rules: Sequence[str | RedactionRule], key: bytes | None) -> Redactor:
+    try:
+        redactor = Redactor(rules, "mask", key)
+    except (InvalidRedactionPath, ValueError) as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    for rule in redactor.paths:
+        path = rule.path if isinstance(rule, RedactionRule) else rule
+        start = compile_paths([path]).start
+        if _leads_on(start, _ANY_NAME):
+            # A wild card; it means what can be redacted.
+            continue
+        for name in _FIXED:
+            if _leads_on(start, name):
+                raise ConfigurationError(f"{place}: {path!r}: {name} cannot be redacted")
+    return redactor
+
+
+def _leads_on(start: PathState, name: str) -> bool:
+    reached = start.after_key(name)
+    return bool(reached.hit or reached.live)
