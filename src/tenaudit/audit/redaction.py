@@ -47,6 +47,7 @@ __all__ = [
     "RedactionRule",
     "Redactor",
     "compile_paths",
+    "masked",
     "redact_event_fields",
 ]
 
@@ -210,7 +211,7 @@ class _Walk:
     def _redacted(self, action: str, value: Any, *, of_item: bool) -> Any:
         if action == "remove":
             return None if of_item else _GONE
-        return _hash(self._key, value) if action == "hash" else _mask(value)
+        return _hash(self._key, value) if action == "hash" else masked(value)
 
     def _touch(self, place: str, action: str) -> None:
         tag = f"{place}:{action}"
@@ -226,7 +227,8 @@ def _is_container(value: Any) -> bool:
     )
 
 
-def _mask(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """Return what the action `mask` leaves of a value."""
     if value is None:
         return None
     if not isinstance(value, str):

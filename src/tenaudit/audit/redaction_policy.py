@@ -14,17 +14,19 @@ from uuid import UUID
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.event import unchecked_event
-from tenaudit.audit.redaction import MASK, RedactionRule, Redactor
+from tenaudit.audit.redaction import MASK, MAX_TAGS, RedactionRule, Redactor
+from tenaudit.audit.redaction_detectors import DETECTORS, mask_detected
 from tenaudit.audit.redaction_paths import InvalidRedactionPath, compile_paths
 from tenaudit.errors.instruments import counter, gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.redaction_detectors import Detector
     from tenaudit.audit.redaction_paths import PathState
 
 __all__ = ["RedactionMode", "RedactionPolicy"]
@@ -61,6 +63,8 @@ class RedactionPolicy:
     Args:
         rules: for every tenant; a bare path is masked.
         tenants: further rules of single tenants.
+        detect: also mask what gives itself away in a text of the payload, wherever it stands: `card`, `iban`, `email`,
+            `jwt` or `key` (of well-known services); they cost a look at each text.
         mode: `enforce`; `log` counts what would be redacted and leaves it as it is; `off` does neither.
         key: secret of the action `hash`, not empty.
         registry: where the metrics live; None is prometheus-client's default.
@@ -84,6 +88,7 @@ class RedactionPolicy:
         rules: Sequence[str | RedactionRule] = (),
         *,
         tenants: Mapping[UUID, Sequence[str | RedactionRule]] | None = None,
+        detect: Collection[Detector] = (),
         mode: RedactionMode = "enforce",
         key: bytes | None = None,
         registry: CollectorRegistry | None = None,
@@ -91,7 +96,10 @@ class RedactionPolicy:
     ) -> None:
         if mode not in get_args(RedactionMode):
             raise ConfigurationError(f"mode must be one of {', '.join(get_args(RedactionMode))}, not {mode!r}")
+        if isinstance(detect, str) or not all(one in DETECTORS for one in detect):
+            raise ConfigurationError(f"detect must name some of {', '.join(DETECTORS)}, not {detect!r}")
         self.mode: RedactionMode = mode
+        self._detect = tuple(detect)
         self._clock = clock or SystemClock()
         self._of_all = _redactor("rules", rules, key)
         self._of_tenant: dict[str, Redactor] = {}
@@ -137,11 +145,21 @@ class RedactionPolicy:
             return {}, ()
         redactor = self._of_tenant.get(tenant, self._of_all)
         redacted, tags = redactor({name: fields[name] for name in _OPEN if name in fields})
+        if self._detect and "payload" in redacted:
+            redacted["payload"], places = mask_detected(redacted["payload"], self._detect, "payload")
+            tags = _more_tags(tags, places)
         if tags:
             for action in {tag.rpartition(":")[2] for tag in tags}:
                 self._redacted.labels(layer, action).inc()
             self._last.set(self._clock.time_ns() / 1e9)
         return (redacted, tags) if self.mode == "enforce" else ({}, ())
+
+
+def _more_tags(tags: tuple[str, ...], places: set[str]) -> tuple[str, ...]:
+    more = {f"{place}:mask" for place in places}.difference(tags)
+    room = max(0, MAX_TAGS - len(tags))
+    kept = sorted(more)[:room]
+    return tuple(sorted({*tags, *kept, *(["+more:mask"] if len(more) > room else [])}))
 
 
 def _redactor(place: str, rules: Sequence[str | RedactionRule], key: bytes | None) -> Redactor:
