@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.audit.outbox import OutboxUnavailable
+from tenaudit.backends.postgres.login import login_problem
 
 try:
     import asyncpg
@@ -97,7 +98,8 @@ class OutboxPool:
                 raise OutboxUnavailable(f"PostgreSQL gave no answer within {self._deadline:g} s") from None
             if getattr(error, "sqlstate", None) == NO_TABLE:
                 raise OutboxUnavailable("PostgreSQL has no tables of the outbox; call create_outbox") from None
-            raise OutboxUnavailable(f"the outbox in PostgreSQL failed: {kind_of(error)}") from None
+            said = login_problem(error) or f"the outbox in PostgreSQL failed: {kind_of(error)}"
+            raise OutboxUnavailable(said) from None
 
     async def _opened(self) -> asyncpg.Pool:
         if self._closed:

@@ -16,6 +16,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import StoreError
+from tenaudit.backends.postgres.login import login_problem
 
 try:
     import asyncpg
@@ -66,6 +67,8 @@ def as_store_error(error: BaseException) -> StoreError:
     """Return what a driver's error means for the store, by its class and its SQLSTATE alone."""
     state = getattr(error, "sqlstate", None) or ""
     name = type(error).__name__
+    if (problem := login_problem(error)) is not None:
+        return StoreError(problem)
     if state in _NO_SCHEMA:
         return StoreError(f"PostgreSQL has no tables of tenaudit ({state}); run tenaudit db migrate")
     if state == _NO_GRANT:
