@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
+from tenaudit._kernel.servers import servers_of
 from tenaudit.audit import SinkRejected, SinkUnavailable
 from tenaudit.backends.kafka.flow import Flow
 from tenaudit.backends.kafka.lane import by_partition, message_of, send_lane
-from tenaudit.backends.kafka.security import KafkaSecurity, checked_servers, checked_topic
+from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 from tenaudit.backends.kafka.supervisor import Supervisor
 from tenaudit.errors.instruments import counter
 
@@ -55,7 +56,7 @@ class KafkaSink:
     second arrival is harmless by their ids. The producer behind it is given up and built again by the next write.
 
     Args:
-        bootstrap_servers: `host:port`, several by commas or as a sequence.
+        bootstrap_servers: `host:port`, several by commas or as a list; an IPv6 address stands in brackets.
         topic: where to; made on first use where the cluster allows that.
         delivery_timeout: seconds a write may take in all; below the audit producer's `write_timeout`.
         close_timeout: seconds that closing may take.
@@ -104,7 +105,7 @@ class KafkaSink:
             if value <= 0:
                 raise ConfigurationError(f"{name} must be above 0")
         self._compression = _checked_compression(compression)
-        self._servers = checked_servers(bootstrap_servers)
+        self._servers = servers_of(bootstrap_servers)
         self._topic = checked_topic(topic)
         self._delivery_timeout = delivery_timeout
         self._close_timeout = close_timeout

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
+from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Fetched, Partition, SourceRecord, SourceUnavailable
 from tenaudit.backends.kafka.background import abandon_consumer, end, start
-from tenaudit.backends.kafka.security import KafkaSecurity, checked_servers, checked_topic
+from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 
 try:
     from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -35,7 +36,7 @@ class KafkaSource:
     what was committed.
 
     Args:
-        bootstrap_servers: `host:port`, several by commas or as a sequence.
+        bootstrap_servers: `host:port`, several by commas or as a list; an IPv6 address stands in brackets.
         topic: what to read.
         group: members of one group share the partitions.
         start_timeout: seconds that joining may take.
@@ -98,7 +99,7 @@ class KafkaSource:
         self._silence_timeout = silence_timeout
         self._clock = clock or SystemClock()
         self._options: dict[str, Any] = {
-            "bootstrap_servers": checked_servers(bootstrap_servers),
+            "bootstrap_servers": servers_of(bootstrap_servers),
             "group_id": group,
             "client_id": client_id,
             "enable_auto_commit": False,
