@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -82,3 +84,29 @@ def test_an_address_of_every_kind_is_taken(make, servers):
 def test_a_name_that_no_topic_has_is_refused(make, topic):
     with pytest.raises(ConfigurationError, match="topic must be"):
         make(topic=topic)
+
+
+NO_NUMBERS = [0, -1, math.nan, math.inf, -math.inf, 10**400, 1e300, 2**31, "5", b"5", None, True, [], 1j]
+TIMES = [(sink_of, name) for name in ("delivery_timeout", "close_timeout")] + [
+    (source_of, f"{name}_timeout") for name in ("start", "commit", "close", "session", "rebalance", "silence")
+]
+SIZES = [(sink_of, "batch_bytes"), (sink_of, "max_event_bytes"), (source_of, "fetch_bytes")]
+
+
+@pytest.mark.parametrize(("make", "name"), [*TIMES, *SIZES])
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: f"{value!r:.8}")
+def test_a_number_that_bounds_nothing_is_refused_by_name(make, name, value):
+    with pytest.raises(ConfigurationError, match=f"^{name} must be "):
+        make(**{name: value})
+
+
+@pytest.mark.parametrize(("make", "name"), SIZES)
+def test_a_size_is_whole(make, name):
+    with pytest.raises(ConfigurationError, match=f"^{name} must be a whole number above 0"):
+        make(**{name: 4096.5})
+
+
+@pytest.mark.parametrize("group", [None, 5, "", b"g"])
+def test_a_group_without_a_name_is_refused(group):
+    with pytest.raises(ConfigurationError, match="group must name"):
+        source_of(group=group)

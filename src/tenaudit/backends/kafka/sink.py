@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
+from tenaudit._kernel.bounds import INT32, INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
@@ -96,14 +97,8 @@ class KafkaSink:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        for name, value in (
-            ("delivery_timeout", delivery_timeout),
-            ("close_timeout", close_timeout),
-            ("batch_bytes", batch_bytes),
-            ("max_event_bytes", max_event_bytes),
-        ):
-            if value <= 0:
-                raise ConfigurationError(f"{name} must be above 0")
+        check_seconds(most=INT32_SECONDS, delivery_timeout=delivery_timeout, close_timeout=close_timeout)
+        check_counts(most=INT32, batch_bytes=batch_bytes, max_event_bytes=max_event_bytes)
         self._compression = _checked_compression(compression)
         self._servers = servers_of(bootstrap_servers)
         self._topic = checked_topic(topic)

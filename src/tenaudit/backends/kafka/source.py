@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tenaudit._kernel.bounds import INT32, INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
@@ -77,20 +78,20 @@ class KafkaSource:
         client_id: str = "tenaudit",
         clock: Clock | None = None,
     ) -> None:
-        for name, value in (
-            ("start_timeout", start_timeout),
-            ("commit_timeout", commit_timeout),
-            ("close_timeout", close_timeout),
-            ("session_timeout", session_timeout),
-            ("rebalance_timeout", rebalance_timeout),
-            ("silence_timeout", silence_timeout),
-            ("fetch_bytes", fetch_bytes),
-        ):
-            if value <= 0:
-                raise ConfigurationError(f"{name} must be above 0")
+        check_seconds(
+            most=INT32_SECONDS,
+            start_timeout=start_timeout,
+            commit_timeout=commit_timeout,
+            close_timeout=close_timeout,
+            session_timeout=session_timeout,
+            rebalance_timeout=rebalance_timeout,
+            silence_timeout=silence_timeout,
+        )
+        check_counts(most=INT32, fetch_bytes=fetch_bytes)
         if silence_timeout <= rebalance_timeout:
             raise ConfigurationError("silence_timeout must be above rebalance_timeout")
-        if not group:
+        named: object = group
+        if not isinstance(named, str) or not named:
             raise ConfigurationError("group must name the consumer group")
         self._topic = checked_topic(topic)
         self._start_timeout = start_timeout

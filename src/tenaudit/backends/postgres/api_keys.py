@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from uuid import UUID
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.sqlfile import load_statements
@@ -59,8 +59,7 @@ class PostgresApiKeyStore:
     """
 
     def __init__(self, pool: asyncpg.Pool, *, deadline: float = 5.0) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         self._deadline = deadline
         self._dsn = ""
         self._pool: asyncpg.Pool | None = pool

@@ -7,6 +7,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.audit.outbox import OutboxUnavailable
@@ -56,8 +57,7 @@ class OutboxPool:
     """
 
     def __init__(self, target: str | asyncpg.Pool, *, deadline: float) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         if isinstance(target, str) and not target.startswith(("postgresql://", "postgres://")):
             # It may hold a password, so it is not repeated.
             raise ConfigurationError("the DSN must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.clock import SystemClock
-from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit.outbox import Backlog, Lease, LeaseLost, OutboxError, OutboxUnavailable, TakenEntry
 from tenaudit.audit.outbox.entry import event_of_text
@@ -67,9 +66,7 @@ class SqliteOutboxSource:
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        for name, seconds in (("lease", lease), ("deadline", deadline)):
-            if not 0 < seconds < math.inf:
-                raise ConfigurationError(f"{name} must be more than 0 seconds and finite, not {seconds}")
+        check_seconds(most=INT32_SECONDS, lease=lease, deadline=deadline)
         self._path = Path(path)
         self._lease = lease
         self._deadline = deadline
