@@ -184,16 +184,16 @@ class KafkaSink:
 
     async def _encoded(self, batch: Sequence[AuditEvent]) -> list[Message]:
         messages: list[Message] = []
-        not_json: list[UUID] = []
+        not_json: list[AuditEvent] = []
         for count, event in enumerate(batch, 1):
             try:
                 messages.append(message_of(event))
-            except (AttributeError, TypeError, ValueError, RecursionError):
-                not_json.append(event.event_id)
+            except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+                not_json.append(event)
             if count % _ENCODE_SLICE == 0:
                 await asyncio.sleep(0)
         if not_json:
-            raise SinkRejected(not_json, "not_json")
+            raise SinkRejected.of(not_json, "not_json")
         large = [message.event_id for message in messages if message.size > self._max_event_bytes]
         if large:
             raise SinkRejected(large, "too_large")
