@@ -97,7 +97,9 @@ class OutboxPool:
             if loop.time() >= until:
                 raise OutboxUnavailable(f"PostgreSQL gave no answer within {self._deadline:g} s") from None
             if getattr(error, "sqlstate", None) == NO_TABLE:
-                raise OutboxUnavailable("PostgreSQL has no tables of the outbox; call create_outbox") from None
+                raise OutboxUnavailable(
+                    "PostgreSQL has no tables of the outbox; make them with create_outbox or tenaudit relay --create"
+                ) from None
             said = login_problem(error) or f"the outbox in PostgreSQL failed: {kind_of(error)}"
             raise OutboxUnavailable(said) from None
 

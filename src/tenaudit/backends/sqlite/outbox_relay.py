@@ -188,7 +188,11 @@ class SqliteOutboxSource:
                 return work(self._opened())
             except (sqlite3.Error, OutboxError) as error:
                 missing = str(error).startswith("no such table")
-                said = "it has no tables of the outbox; call create_outbox" if missing else error
+                said = (
+                    "it has no tables of the outbox; make them with create_outbox or tenaudit relay --create"
+                    if missing
+                    else error
+                )
                 raise OutboxUnavailable(f"{self._path}: {said}") from None
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
