@@ -28,6 +28,7 @@ try:
         ProducerFenced,
         RecordListTooLargeError,
         UnknownProducerId,
+        UnknownTopicOrPartitionError,
     )
 except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
@@ -143,7 +144,9 @@ class KafkaSink:
             # Turns are given in order, so a write that waits for its own never outlasts the one before it.
             supervisor.retire(_reason(error))
             if not refused:
-                raise SinkUnavailable(f"Kafka topic {self._topic}: {_told(error)}") from error
+                problem = f"Kafka topic {self._topic}: {_told(error)}"
+                self._flow.failed(problem)
+                raise SinkUnavailable(problem) from error
         if refused:
             raise SinkRejected(refused, "too_large")
 
@@ -249,4 +252,6 @@ def _reason(error: Exception) -> str:
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return "the cluster knows no such topic; make it, or check its name"
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

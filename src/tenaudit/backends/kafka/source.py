@@ -13,16 +13,17 @@ from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Fetched, Partition, SourceRecord, SourceUnavailable
 from tenaudit.backends.kafka.background import abandon_consumer, end, start
+from tenaudit.backends.kafka.listener import Listener
 from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 
 try:
-    from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+    from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.errors import CommitFailedError, IllegalStateError
 except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = ["KafkaSource"]
 
@@ -213,7 +214,7 @@ class KafkaSource:
             except BaseException:
                 self._end(consumer, 0)
                 raise
-            consumer.subscribe([self._topic], listener=_Listener(self._revoked, self._assigned))
+            consumer.subscribe([self._topic], listener=Listener(self._revoked, self._assigned))
             self._consumer = consumer
             self._silent_for = 0.0
         return self._consumer
@@ -243,6 +244,12 @@ class KafkaSource:
         # A group may have more members than partitions, and whoever has none hears nothing.
         self._spare = not partitions
         _log.info("partitions assigned", extra={"action": "audit_partitions_assigned", "partitions": partitions})
+        if self._consumer is not None and self._consumer.partitions_for_topic(self._topic) is None:
+            # aiokafka waits for it in silence, and so does the group.
+            _log.warning(
+                "the consumer's Kafka topic is not there yet; make it, or check its name",
+                extra={"action": "audit_topic_missing", "what": self._topic},
+            )
 
     def _end_epoch(self) -> None:
         self._epoch += 1
@@ -260,18 +267,6 @@ class KafkaSource:
         task = asyncio.create_task(end(consumer, abandon_consumer, patience), name="tenaudit-kafka-end")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, revoked: Callable[[], Awaitable[None]], assigned: Callable[[int], None]) -> None:
-        self._revoked = revoked
-        self._assigned = assigned
-
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:  # noqa: ARG002 - all of them go at once
-        await self._revoked()
-
-    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        self._assigned(len(list(assigned)))
 
 
 def _record(record: Any) -> SourceRecord:
