@@ -30,9 +30,9 @@ def check_seconds(*, may_be_zero: bool = False, most: float = _MOST, **seconds: 
         >>> check_seconds(write_timeout=5.0, close_timeout=5)
         >>> check_seconds(write_timeout=float("nan"))
         Traceback (most recent call last):
-        tenaudit._kernel.error.ConfigurationError: write_timeout must be a number of seconds above 0 and finite
+        tenaudit._kernel.error.ConfigurationError: write_timeout must be a finite number of seconds above 0
     """
-    _check(seconds, (int, float), "a number of seconds", most, may_be_zero=may_be_zero)
+    _check(seconds, (int, float), "a finite number of seconds", most, may_be_zero=may_be_zero)
 
 
 def check_counts(*, most: float = _MOST, **counts: object) -> None:
@@ -52,6 +52,6 @@ def _check(
         is_number = isinstance(value, kinds) and not isinstance(value, bool)
         if not is_number or not 0 <= value <= most or not (value or may_be_zero):  # type: ignore[operator]
             low = ", 0 or more" if may_be_zero else " above 0"
-            high = " and finite" if most == _MOST else f" and at most {most}"
+            high = "" if most == _MOST else f" and at most {most}"
             # The value is not repeated: nobody knows what was put in a wrong place.
             raise ConfigurationError(f"{name} must be {what}{low}{high}")

@@ -14,7 +14,6 @@ from tenaudit.audit import SinkUnavailable
 from tenaudit.backends.kafka import KafkaSink
 from tenaudit.cli import main as command
 from tenaudit.testing.conformance import an_event
-from tenaudit.testing.services.kafka_kraft import kraft
 from tests.faults.servers import or_skipped
 from tests.unit.backends.kafka_parts import run
 
@@ -26,6 +25,8 @@ NO_TOPIC = "the cluster knows no such topic; make it, or check its name"
 @pytest.fixture(scope="module")
 def service():
     """Kafka as most clusters are run: nobody gets a topic by a slip of the pen."""
+    from tenaudit.testing.services.kafka_kraft import kraft
+
     with or_skipped(kraft(makes_topics=False)) as service:
         yield service
 

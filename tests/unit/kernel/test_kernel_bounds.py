@@ -23,14 +23,14 @@ NO_SECONDS = [-1, -0.001, math.nan, math.inf, -math.inf, 10**400, "5", b"5", Non
 
 @pytest.mark.parametrize("value", [*NO_SECONDS, 0, 0.0])
 def test_seconds_are_a_finite_number_above_0(value):
-    with pytest.raises(ConfigurationError, match=r"^pause must be a number of seconds above 0"):
+    with pytest.raises(ConfigurationError, match=r"^pause must be a finite number of seconds above 0"):
         check_seconds(pause=value)
 
 
 @pytest.mark.parametrize("value", NO_SECONDS)
 def test_seconds_that_may_be_0_are_no_less(value):
     check_seconds(may_be_zero=True, pause=0)
-    with pytest.raises(ConfigurationError, match=r"^pause must be a number of seconds, 0 or more"):
+    with pytest.raises(ConfigurationError, match=r"^pause must be a finite number of seconds, 0 or more"):
         check_seconds(may_be_zero=True, pause=value)
 
 
@@ -43,7 +43,7 @@ def test_a_count_is_a_whole_number_above_0(value):
 def test_the_last_of_a_range_is_in_it_and_the_message_tells_it():
     check_seconds(most=10, pause=10)
     check_counts(most=10, size=10)
-    with pytest.raises(ConfigurationError, match=r"^pause must be a number of seconds above 0 and at most 10$"):
+    with pytest.raises(ConfigurationError, match=r"^pause must be a finite number of seconds above 0 and at most 10$"):
         check_seconds(most=10, other=1, pause=10.001)
     with pytest.raises(ConfigurationError, match=r"^size must be a whole number above 0 and at most 10$"):
         check_counts(most=10, size=11)
