@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tenaudit.audit.integrity import CanonicalError
 from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.backends.postgres.rows import SealedRow, actual_leaf, event_from_row, is_evidence
 from tenaudit.testing.conformance import an_event
+from tests.properties.odd_events import HOPELESS, odd_events
 
 KEY = b"k" * 32
 COLUMNS = (
@@ -80,3 +83,32 @@ def test_a_payload_is_as_deep_as_a_leaf_allows(depth):
 def test_tags_that_nobody_validated_are_stored_as_the_leaf_has_them(tags):
     event = an_event(0).model_copy(update={"redactions": tags})
     assert actual_leaf(row_of(SealedRow(event, KEY)), KEY) == event_leaf(event.record())
+
+
+@given(odd_events)
+@example(an_event(0).model_copy(update=HOPELESS["a year that UTC lacks"]))
+def test_an_event_that_nobody_validated_has_a_true_row_or_none(event):
+    try:
+        sealed = SealedRow(event, KEY)
+    except CanonicalError:
+        return
+    row = row_of(sealed)
+    assert actual_leaf(row, KEY) == sealed.leaf == event_leaf(event.record())
+    assert event_from_row(row).record() == json.loads(sealed.evidence)
+
+
+@pytest.mark.parametrize("update", HOPELESS.values(), ids=HOPELESS)
+def test_what_no_row_can_give_back_is_no_row(update):
+    with pytest.raises(CanonicalError):
+        SealedRow(an_event(0).model_copy(update=update), KEY)
+
+
+@pytest.mark.parametrize("strange", [None, 5, "event", object()])
+def test_what_is_no_event_is_no_row(strange):
+    with pytest.raises(CanonicalError):
+        SealedRow(strange, KEY)
+
+
+def test_tags_that_can_be_read_once_are_the_same_everywhere_in_a_row():
+    sealed = SealedRow(an_event(0).model_copy(update={"redactions": iter(["card"])}), KEY)
+    assert actual_leaf(row_of(sealed), KEY) == sealed.leaf

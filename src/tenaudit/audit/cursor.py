@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 
     from tenaudit.audit.query import AuditQuery
 
-__all__ = ["MAX_PLACE_BYTES", "CursorRefused", "RefusalReason", "SignedCursors"]
+__all__ = ["MAX_PLACE_BYTES", "MIN_KEY_BYTES", "CursorRefused", "RefusalReason", "SignedCursors"]
 
 MAX_PLACE_BYTES = 256
 """Longest place that a cursor wraps."""
+
+MIN_KEY_BYTES = 16
+"""Shortest secret that cursors are signed with."""
 
 RefusalReason = Literal["altered", "other_tenant", "other_filters", "expired"]
 
@@ -45,7 +48,6 @@ _VERSION = b"\x01"
 _TAG = 16
 _MAC = 32
 _HEAD = 1 + 8 + 2 * _TAG
-_KEY = 16
 _UNBOUND = frozenset({"tenant_id", "cursor", "limit", "include_redacted"})
 _SAID: dict[RefusalReason, str] = {
     "altered": "was altered, or was not made here",
@@ -103,8 +105,8 @@ class SignedCursors:
     def __init__(self, keys: Sequence[bytes] = (), *, purpose: str = "page") -> None:
         for key in keys:
             given: object = key
-            if not isinstance(given, bytes) or len(key) < _KEY:
-                raise ConfigurationError("cursor_keys: each key is bytes, and at least 16 of them")
+            if not isinstance(given, bytes) or len(key) < MIN_KEY_BYTES:
+                raise ConfigurationError(f"cursor_keys: each key is bytes, and at least {MIN_KEY_BYTES} of them")
         self._keys = [
             _Key(*(hmac.digest(key, f"tenaudit {purpose} {use}".encode(), "sha256") for use in _Key._fields))
             for key in keys or (os.urandom(32),)

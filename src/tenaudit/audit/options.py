@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from tenaudit._kernel.bounds import check_counts, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.spool import Spool
 
 __all__ = ["ProducerOptions", "check_wiring"]
 
 _MAX_SERVICE = 128
-_ABOVE_ZERO = (
-    "capacity",
-    "max_bytes",
-    "batch_size",
-    "close_timeout",
-    "write_timeout",
-    "block_timeout",
-    "spool_after",
-)
 
 
-def check_wiring(service: str, spool: object | None, overflow: str, account_tenant: object | None) -> None:
+def check_wiring(service: object, spool: object | None, overflow: str, account_tenant: object | None) -> None:
     """Refuse a service name that no event can carry, a spool or a tenant that is none, and a policy without its spool.
 
     Raises:
@@ -34,7 +26,7 @@ def check_wiring(service: str, spool: object | None, overflow: str, account_tena
         raise ConfigurationError("spool must be a Spool, for example tenaudit.backends.spool.DiskSpool(folder)")
     if account_tenant is not None and not isinstance(account_tenant, UUID):
         raise ConfigurationError("account_tenant must be the UUID of the tenant that the closing records belong to")
-    if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
+    if not isinstance(service, str) or not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
         raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
 
 
@@ -43,7 +35,7 @@ class ProducerOptions:
     """How much a producer holds and how long it waits; sizes in events and bytes, times in seconds.
 
     Raises:
-        ConfigurationError: an unknown overflow policy, or a bound that is not above zero.
+        ConfigurationError: an unknown overflow policy, or a bound that is not above 0 and finite; *linger* may be 0.
     """
 
     capacity: int
@@ -64,8 +56,11 @@ class ProducerOptions:
     def __post_init__(self) -> None:
         if self.overflow not in ("drop", "block", "spool"):
             raise ConfigurationError(f"overflow must be 'drop', 'block' or 'spool', not {self.overflow!r}")
-        for name in _ABOVE_ZERO:
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"{name} must be above 0")
-        if self.linger < 0:
-            raise ConfigurationError("linger must not be below 0")
+        check_counts(capacity=self.capacity, max_bytes=self.max_bytes, batch_size=self.batch_size)
+        check_seconds(
+            close_timeout=self.close_timeout,
+            write_timeout=self.write_timeout,
+            block_timeout=self.block_timeout,
+            spool_after=self.spool_after,
+        )
+        check_seconds(may_be_zero=True, linger=self.linger)

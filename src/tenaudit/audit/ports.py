@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from uuid import UUID
 
 from tenaudit._kernel.error import TenauditError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
+    from collections.abc import Iterable, Sequence
 
     from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.integrity.checkpoint import Checkpoint
@@ -41,9 +41,15 @@ class SinkRejected(TenauditError):  # noqa: N818 - contract name
     """
 
     def __init__(self, event_ids: Sequence[UUID], reason: str = "rejected") -> None:
-        super().__init__(f"the sink refuses {len(event_ids)} events: {reason}")
+        super().__init__(f"the sink refuses {len(event_ids) or 'some'} events: {reason}")
         self.event_ids = frozenset(event_ids)
         self.reason = reason
+
+    @classmethod
+    def of(cls, events: Iterable[AuditEvent], reason: str) -> Self:
+        """Return the refusal of *events*; one that nobody validated may have no id to be named by."""
+        ids = (getattr(event, "event_id", None) for event in events)
+        return cls([event_id for event_id in ids if isinstance(event_id, UUID)], reason)
 
 
 class StoreError(TenauditError):

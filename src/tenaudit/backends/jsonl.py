@@ -107,15 +107,15 @@ class JsonlSink:
 
 def _lines(batch: Sequence[AuditEvent]) -> bytes:
     lines: list[bytes] = []
-    refused = []
+    refused: list[AuditEvent] = []
     for event in batch:
         try:
             text = json.dumps(event.record(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             lines.append(text.encode() + b"\n")
-        except (AttributeError, TypeError, ValueError, RecursionError):
-            refused.append(event.event_id)
+        except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+            refused.append(event)
     if refused:
-        raise SinkRejected(refused, "not_json")
+        raise SinkRejected.of(refused, "not_json")
     return b"".join(lines)
 
 

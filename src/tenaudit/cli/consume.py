@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 from prometheus_client import CollectorRegistry
 
+from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Consumer
 from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.backends.kafka import KafkaSource
@@ -18,7 +19,6 @@ from tenaudit.cli.consume_metrics import metrics_at
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.consume_until import consume_until, told_of
-from tenaudit.cli.kafka_address import servers_of
 from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.printable import printable
 from tenaudit.cli.seconds_range import SecondsRange

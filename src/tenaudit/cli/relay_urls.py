@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.servers import servers_of
 from tenaudit.backends.jsonl import JsonlSink
 from tenaudit.backends.sqlite import SqliteSink
 from tenaudit.backends.sqlite.outbox_relay import SqliteOutboxSource
-from tenaudit.cli.kafka_address import servers_of
 from tenaudit.cli.store_url import open_file_store
 
 if TYPE_CHECKING:

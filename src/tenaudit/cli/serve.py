@@ -14,6 +14,7 @@ import click
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit import Redactor
+from tenaudit.audit.cursor import MIN_KEY_BYTES
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.printable import printable
@@ -113,10 +114,15 @@ async def _serve(
 def _keys(path: Path) -> tuple[bytes, ...]:
     with path.open("rb") as file:
         text = file.read(_MOST_KEY_BYTES + 1)
-    keys = tuple(line.strip() for line in text.splitlines() if line.strip())
+    keys = {number: line.strip() for number, line in enumerate(text.splitlines(), 1) if line.strip()}
     if not keys or len(text) > _MOST_KEY_BYTES:
-        raise ConfigurationError(f"{path} must hold secrets, one a line, and at most 64 KiB")
-    return keys
+        raise ConfigurationError(f"--cursor-key-file: {path} must hold secrets, one a line, and at most 64 KiB")
+    for number, key in keys.items():
+        if len(key) < MIN_KEY_BYTES:
+            raise ConfigurationError(
+                f"--cursor-key-file: line {number} of {path} has less than {MIN_KEY_BYTES} bytes; write a longer secret"
+            )
+    return tuple(keys.values())
 
 
 def _redactor(paths: tuple[str, ...]) -> Redactor:

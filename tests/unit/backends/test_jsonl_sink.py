@@ -8,10 +8,11 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tenaudit.audit import SinkUnavailable
+from tenaudit.audit import AuditEvent, SinkRejected, SinkUnavailable
 from tenaudit.backends.jsonl import JsonlSink
 from tenaudit.testing.conformance import an_event
 
@@ -87,7 +88,7 @@ def test_a_file_of_somebody_else_is_left_as_it_was(tmp_path):
 
 FULL = """
 import asyncio, resource, sys
-from tenaudit.audit import SinkUnavailable
+from tenaudit.audit import AuditEvent, SinkRejected, SinkUnavailable
 from tenaudit.backends.jsonl import JsonlSink
 from tenaudit.testing.conformance import an_event
 
@@ -196,3 +197,18 @@ def test_writes_that_were_given_up_leave_every_later_one_whole(tmp_path):
     seen = numbers(path)
     assert seen == sorted(set(seen))
     assert seen[-1] == 50
+
+
+def test_what_nobody_validated_is_refused_and_named_where_it_can_be(tmp_path):
+    far = an_event(0).model_copy(update={"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))})
+
+    async def case():
+        sink = JsonlSink(tmp_path / "audit.jsonl")
+        nameless = AuditEvent.model_construct()
+        for batch, named in (([far, nameless], {far.event_id}), ([nameless], set())):
+            with pytest.raises(SinkRejected) as caught:
+                await sink.write(batch)
+            assert caught.value.event_ids == named
+        await sink.close()
+
+    run(case)

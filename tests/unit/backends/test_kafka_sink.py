@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import uuid
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -315,6 +316,22 @@ def test_credentials_reach_the_broker(kafka_service):
         # This broker takes plain connections only, and says so to one that wants to log in.
         with pytest.raises(SinkUnavailable):
             await sink.write([an_event(0)])
+        await sink.close()
+
+    run(main())
+
+
+def test_what_nobody_validated_is_refused_and_named_where_it_can_be():
+    far = an_event(0).model_copy(update={"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))})
+
+    async def main():
+        # Before any broker is asked: nobody listens there.
+        sink = KafkaSink("127.0.0.1:1", registry=CollectorRegistry())
+        nameless = AuditEvent.model_construct()
+        for batch, named in (([far, nameless], {far.event_id}), ([nameless], set())):
+            with pytest.raises(SinkRejected) as caught:
+                await sink.write(batch)
+            assert caught.value.event_ids == named
         await sink.close()
 
     run(main())

@@ -169,6 +169,13 @@ def test_a_process_of_its_own_says_nothing_else():
     [
         (["--kafka", "broker", "--store", "sqlite:///audit.db"], "--kafka must be HOST:PORT"),
         (["--kafka", "b:9092,", "--store", "sqlite:///audit.db"], "--kafka must be HOST:PORT"),
+        *(
+            (
+                ["--kafka", server, "--store", "sqlite:///audit.db"],
+                f"--kafka must be HOST:PORT, several by commas, not '{server}'",
+            )
+            for server in ("b:99999", "b:0", "b:http", "[::::]:9092")
+        ),
         (["--kafka", f"u:s3cr3t@{NOBODY}", "--store", "sqlite:///audit.db"], "several by commas, without a user"),
         (["--kafka", NOBODY, "--store", "sqlite:///a.db", "--session-timeout", "nan"], "nan is no number of seconds"),
         (["--kafka", NOBODY, "--store", "audit.db"], "--store is no URL"),

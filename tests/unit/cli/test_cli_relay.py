@@ -91,7 +91,10 @@ def test_an_outbox_in_postgresql(postgres_service, tmp_path, capsys):
         assert capsys.readouterr().out == "relayed 0\n"
         assert main(["relay", "--outbox", bare, "--sink", "jsonl:///out.jsonl", "--once"]) == 2
         said = capsys.readouterr().err
-    assert said == "error: PostgreSQL has no tables of the outbox; call create_outbox\n"
+    assert (
+        said
+        == "error: PostgreSQL has no tables of the outbox; make them with create_outbox or tenaudit relay --create\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,11 @@ def test_an_outbox_in_postgresql(postgres_service, tmp_path, capsys):
         ("sqlite:app.db", "jsonl:///out.jsonl", "the outbox needs three slashes"),
         ("sqlite:///", "jsonl:///out.jsonl", "the outbox needs three slashes"),
         ("sqlite:///no.db", "jsonl:///out.jsonl", "there is no file no.db"),
-        ("sqlite:///empty.db", "jsonl:///out.jsonl", "no tables of the outbox"),
+        (
+            "sqlite:///empty.db",
+            "jsonl:///out.jsonl",
+            "no tables of the outbox; make them with create_outbox or tenaudit relay --create",
+        ),
         ("sqlite:///app.db", "out.jsonl", "the sink is no URL"),
         ("sqlite:///app.db", "smtp://u:s3cr3t@h", "no sink is known for smtp:"),
         ("sqlite:///app.db", "jsonl://out.jsonl", "the sink needs three slashes"),

@@ -46,6 +46,8 @@ def test_events_go_to_the_topic(kafka_service, capsys):
         ("kafka://127.0.0.1:1", "the sink needs a topic"),
         ("kafka:///topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not ''"),
         ("kafka://nowhere/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'nowhere'"),
+        ("kafka://b:99999/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'b:99999'"),
+        ("kafka://b:0/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'b:0'"),
         ("kafka://u:s3cr3t@127.0.0.1:1/topic", "without a user"),
         ("kafka://u:s3cr3t/x@127.0.0.1:1/topic", "without a user"),
         ("kafka://127.0.0.1:1/no topic", "topic must be 1 to 249 letters"),

@@ -243,7 +243,10 @@ def test_loopback_needs_no_word_of_trust(host):
         (["--cursor-key-file", "no.key"], "no.key: No such file"),
         (["--cursor-key-file", "empty.key"], "empty.key must hold secrets"),
         (["--cursor-key-file", "large.key"], "at most 64 KiB"),
-        (["--cursor-key-file", "short.key", "--port", "0"], "at least 16"),
+        (
+            ["--cursor-key-file", "short.key", "--port", "0"],
+            "--cursor-key-file: line 2 of short.key has less than 16 bytes; write a longer secret",
+        ),
         (["--redact", "payload.["], "--redact: "),
         (["--store", "sqlite:///no.db", "--port", "0"], "there is no store at no.db"),
         (["--policy", "no.toml", "--port", "0"], "no.toml"),
@@ -255,7 +258,7 @@ def test_what_cannot_be_served_is_one_line(words, says, tmp_path, capsys):
     fill(0)
     (tmp_path / "empty.key").write_text("\n \n")
     (tmp_path / "large.key").write_text("k" * 70_000)
-    (tmp_path / "short.key").write_text("short\n")
+    (tmp_path / "short.key").write_text("\nshort\n")
     (tmp_path / "broken.toml").write_text("[roles]\nAdmin = [\n")
     (tmp_path / "blind.toml").write_text('[roles]\nAdmin = ["order_view"]\n')
     assert main(["serve", "--store", STORE, *words]) == 2

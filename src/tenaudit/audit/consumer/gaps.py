@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Self
 
+from tenaudit._kernel.bounds import check_seconds
 from tenaudit._kernel.clock import SystemClock
-from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.consumer.metrics import ConsumerMetrics
 from tenaudit.audit.producer_rows import AccountWindow, interior_gaps
 from tenaudit.errors.instruments import gauge
@@ -43,7 +43,7 @@ class GapWatch:
         seconds: what one look may take.
 
     Raises:
-        ConfigurationError: a time that is not above zero.
+        ConfigurationError: a time that is not above 0 and finite.
 
     Example:
         >>> import tempfile
@@ -72,8 +72,7 @@ class GapWatch:
         settle: float = 60.0,
         seconds: float = 5.0,
     ) -> None:
-        if min(every, span, settle, seconds) <= 0:
-            raise ConfigurationError("every, span, settle and seconds must be above 0")
+        check_seconds(every=every, span=span, settle=settle, seconds=seconds)
         self._store = store
         self._clock = clock or SystemClock()
         self._every, self._span, self._settle, self._seconds = every, span, settle, seconds

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.bounds import check_counts, check_seconds
 
 __all__ = ["ConsumerOptions"]
-
-_MAY_BE_ZERO = frozenset({"first_pause", "longest_pause"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +26,7 @@ class ConsumerOptions:
         give_up_after: failing this long without a break ends the consumer with `ConsumerStalled`.
 
     Raises:
-        ConfigurationError: a bound that is not above zero.
+        ConfigurationError: a bound that is not above 0 and finite; a pause may be 0.
 
     Example:
         >>> ConsumerOptions(batch_size=100).batch_size
@@ -46,7 +44,12 @@ class ConsumerOptions:
     give_up_after: float = 600.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
-                raise ConfigurationError(f"{field.name} must be above 0")
+        check_counts(batch_size=self.batch_size, batch_bytes=self.batch_bytes)
+        check_seconds(
+            poll=self.poll,
+            try_timeout=self.try_timeout,
+            settle_timeout=self.settle_timeout,
+            stop_timeout=self.stop_timeout,
+            give_up_after=self.give_up_after,
+        )
+        check_seconds(may_be_zero=True, first_pause=self.first_pause, longest_pause=self.longest_pause)

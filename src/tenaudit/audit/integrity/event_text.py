@@ -74,8 +74,8 @@ def event_text(event: AuditEvent) -> bytes | None:
     """
     try:
         return _written(event)
-    # What holds half a character is told by the exact walk.
-    except (_Doubt, ValueError):
+    # What holds half a character, or is no event at all, is told by the exact walk.
+    except (_Doubt, ValueError, TypeError):
         return None
 
 

@@ -1,4 +1,4 @@
-"""What every store does with the texts of an event: refuse U+0000, read JSON back, tell duplicates from conflicts.
+"""What every store does with an event: refuse what no row gives back, read JSON back, tell duplicates from conflicts.
 
 Pure: bytes and values in, bytes and values out.
 """
@@ -8,14 +8,58 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from tenaudit.audit.integrity.canonical import MAX_SAFE_INTEGER
+from tenaudit.audit.integrity.canonical import MAX_SAFE_INTEGER, CanonicalError
 
-__all__ = ["content_hash", "holds_nul", "parsed_json"]
+if TYPE_CHECKING:
+    from tenaudit.audit.event import AuditEvent
 
+__all__ = ["content_hash", "holds_nul", "parsed_json", "storable_record"]
+
+_required = itemgetter("actor_type", "action", "outcome", "severity", "service", "schema_version")
+_texts = itemgetter(
+    *("actor_id", "actor_type", "action", "resource_type", "resource_id", "outcome", "severity", "service"),
+    *("trace_id", "producer_id"),
+)
+_integers = itemgetter("schema_version", "seq")
+_TEXT = {str, type(None)}
+_INTEGER = {int, type(None)}
 _LONG_DIGITS = re.compile(r"\d{16}")
+
+
+def storable_record(event: AuditEvent) -> dict[str, Any]:
+    """Return the wire form when every column has its own type, so that no row is another event than was meant.
+
+    Raises:
+        CanonicalError: nobody has validated the event, and a field is missing or cannot be what it is.
+    """
+    record = _wire_form(event)
+    if record is None or None in _required(record) or not {*map(type, _integers(record))} <= _INTEGER:
+        raise CanonicalError("a field of the event is missing, or has a type that it cannot have")
+    texts = _texts(record)
+    if not ({*map(type, texts)} <= _TEXT or all(isinstance(text, str | None) for text in texts)):
+        raise CanonicalError("a field of the event has a type that it cannot have")
+    return record
+
+
+def _wire_form(event: Any) -> dict[str, Any] | None:
+    try:
+        typed = (
+            isinstance(event.event_id, UUID)
+            and isinstance(event.tenant_id, UUID)
+            and isinstance(event.occurred_at, datetime)
+            and event.occurred_at.utcoffset() is not None
+            and isinstance(event.payload, dict)
+        )
+        return event.record() if typed else None
+    # A field that is not there, tags that are no list, and a time that UTC cannot tell.
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def content_hash(key: bytes, leaf: bytes) -> bytes:

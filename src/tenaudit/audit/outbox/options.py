@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from tenaudit._kernel.bounds import check_counts, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 
 __all__ = ["RelayOptions"]
@@ -29,9 +29,8 @@ class RelayOptions:
     stop_timeout: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_bytes", "write_timeout", "stop_timeout"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigurationError(f"{name} must be above 0 and finite")
+        check_counts(batch_size=self.batch_size, max_bytes=self.max_bytes)
+        check_seconds(write_timeout=self.write_timeout, stop_timeout=self.stop_timeout)
 
     def check_lease(self, seconds: float) -> None:
         """Refuse a lease that could run out while the sink still has its time.

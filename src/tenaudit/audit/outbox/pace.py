@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tenaudit._kernel.bounds import check_seconds
 from tenaudit._kernel.error import ConfigurationError
 
 __all__ = ["Pace"]
@@ -21,7 +22,7 @@ class Pace:
         longest_back_off: seconds between tries while the sink or the outbox is away.
 
     Raises:
-        ConfigurationError: a bound is not above 0, or *longest* is less than *shortest*.
+        ConfigurationError: a bound is not above 0 and finite, or *longest* is less than *shortest*.
 
     Example:
         >>> pace = Pace(0.1, 1.0, 5.0)
@@ -36,10 +37,9 @@ class Pace:
     _failing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.shortest <= self.longest:
-            raise ConfigurationError("min_poll must be above 0, and max_poll no less")
-        if not self.longest_back_off > 0:
-            raise ConfigurationError("max_back_off must be above 0")
+        check_seconds(min_poll=self.shortest, max_poll=self.longest, max_back_off=self.longest_back_off)
+        if self.shortest > self.longest:
+            raise ConfigurationError("max_poll must be no less than min_poll")
 
     def after_work(self) -> float:
         """Return the wait after a pass that settled something: none."""

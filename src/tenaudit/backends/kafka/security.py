@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import ssl  # noqa: TC003 - the type of a field, which a dataclass shows
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tenaudit._kernel.error import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["KafkaSecurity", "checked_servers", "checked_topic"]
+__all__ = ["KafkaSecurity", "checked_topic"]
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 # Kafka's own rule for the names of topics.
@@ -64,25 +61,13 @@ class KafkaSecurity:
         }
 
 
-def checked_servers(bootstrap_servers: str | Sequence[str]) -> list[str]:
-    """Return the servers as a list of `host:port`.
-
-    Raises:
-        ConfigurationError: there are none.
-    """
-    given = bootstrap_servers.split(",") if isinstance(bootstrap_servers, str) else bootstrap_servers
-    servers = [server.strip() for server in given]
-    if not servers or not all(servers):
-        raise ConfigurationError("bootstrap_servers must name at least one host:port")
-    return servers
-
-
 def checked_topic(topic: str) -> str:
     """Return *topic*.
 
     Raises:
         ConfigurationError: no topic can have this name.
     """
-    if _TOPIC.match(topic) is None or topic in (".", ".."):
+    given: object = topic
+    if not isinstance(given, str) or _TOPIC.match(given) is None or given in (".", ".."):
         raise ConfigurationError(f"topic must be 1 to 249 letters, digits, dots, dashes and underscores, not {topic!r}")
     return topic

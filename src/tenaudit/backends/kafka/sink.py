@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
+from tenaudit._kernel.bounds import INT32, INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
+from tenaudit._kernel.servers import servers_of
 from tenaudit.audit import SinkRejected, SinkUnavailable
 from tenaudit.backends.kafka.flow import Flow
 from tenaudit.backends.kafka.lane import by_partition, message_of, send_lane
-from tenaudit.backends.kafka.security import KafkaSecurity, checked_servers, checked_topic
+from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 from tenaudit.backends.kafka.supervisor import Supervisor
 from tenaudit.errors.instruments import counter
 
@@ -26,6 +28,7 @@ try:
         ProducerFenced,
         RecordListTooLargeError,
         UnknownProducerId,
+        UnknownTopicOrPartitionError,
     )
 except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
@@ -55,7 +58,7 @@ class KafkaSink:
     second arrival is harmless by their ids. The producer behind it is given up and built again by the next write.
 
     Args:
-        bootstrap_servers: `host:port`, several by commas or as a sequence.
+        bootstrap_servers: `host:port`, several by commas or as a list; an IPv6 address stands in brackets.
         topic: where to; made on first use where the cluster allows that.
         delivery_timeout: seconds a write may take in all; below the audit producer's `write_timeout`.
         close_timeout: seconds that closing may take.
@@ -95,16 +98,10 @@ class KafkaSink:
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        for name, value in (
-            ("delivery_timeout", delivery_timeout),
-            ("close_timeout", close_timeout),
-            ("batch_bytes", batch_bytes),
-            ("max_event_bytes", max_event_bytes),
-        ):
-            if value <= 0:
-                raise ConfigurationError(f"{name} must be above 0")
+        check_seconds(most=INT32_SECONDS, delivery_timeout=delivery_timeout, close_timeout=close_timeout)
+        check_counts(most=INT32, batch_bytes=batch_bytes, max_event_bytes=max_event_bytes)
         self._compression = _checked_compression(compression)
-        self._servers = checked_servers(bootstrap_servers)
+        self._servers = servers_of(bootstrap_servers)
         self._topic = checked_topic(topic)
         self._delivery_timeout = delivery_timeout
         self._close_timeout = close_timeout
@@ -147,7 +144,9 @@ class KafkaSink:
             # Turns are given in order, so a write that waits for its own never outlasts the one before it.
             supervisor.retire(_reason(error))
             if not refused:
-                raise SinkUnavailable(f"Kafka topic {self._topic}: {_told(error)}") from error
+                problem = f"Kafka topic {self._topic}: {_told(error)}"
+                self._flow.failed(problem)
+                raise SinkUnavailable(problem) from error
         if refused:
             raise SinkRejected(refused, "too_large")
 
@@ -188,16 +187,16 @@ class KafkaSink:
 
     async def _encoded(self, batch: Sequence[AuditEvent]) -> list[Message]:
         messages: list[Message] = []
-        not_json: list[UUID] = []
+        not_json: list[AuditEvent] = []
         for count, event in enumerate(batch, 1):
             try:
                 messages.append(message_of(event))
-            except (AttributeError, TypeError, ValueError, RecursionError):
-                not_json.append(event.event_id)
+            except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+                not_json.append(event)
             if count % _ENCODE_SLICE == 0:
                 await asyncio.sleep(0)
         if not_json:
-            raise SinkRejected(not_json, "not_json")
+            raise SinkRejected.of(not_json, "not_json")
         large = [message.event_id for message in messages if message.size > self._max_event_bytes]
         if large:
             raise SinkRejected(large, "too_large")
@@ -253,4 +252,6 @@ def _reason(error: Exception) -> str:
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return "the cluster knows no such topic; make it, or check its name"
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

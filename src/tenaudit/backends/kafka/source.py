@@ -6,21 +6,24 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tenaudit._kernel.bounds import INT32, INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
+from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Fetched, Partition, SourceRecord, SourceUnavailable
 from tenaudit.backends.kafka.background import abandon_consumer, end, start
-from tenaudit.backends.kafka.security import KafkaSecurity, checked_servers, checked_topic
+from tenaudit.backends.kafka.listener import Listener
+from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 
 try:
-    from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+    from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.errors import CommitFailedError, IllegalStateError
 except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = ["KafkaSource"]
 
@@ -35,7 +38,7 @@ class KafkaSource:
     what was committed.
 
     Args:
-        bootstrap_servers: `host:port`, several by commas or as a sequence.
+        bootstrap_servers: `host:port`, several by commas or as a list; an IPv6 address stands in brackets.
         topic: what to read.
         group: members of one group share the partitions.
         start_timeout: seconds that joining may take.
@@ -76,20 +79,20 @@ class KafkaSource:
         client_id: str = "tenaudit",
         clock: Clock | None = None,
     ) -> None:
-        for name, value in (
-            ("start_timeout", start_timeout),
-            ("commit_timeout", commit_timeout),
-            ("close_timeout", close_timeout),
-            ("session_timeout", session_timeout),
-            ("rebalance_timeout", rebalance_timeout),
-            ("silence_timeout", silence_timeout),
-            ("fetch_bytes", fetch_bytes),
-        ):
-            if value <= 0:
-                raise ConfigurationError(f"{name} must be above 0")
+        check_seconds(
+            most=INT32_SECONDS,
+            start_timeout=start_timeout,
+            commit_timeout=commit_timeout,
+            close_timeout=close_timeout,
+            session_timeout=session_timeout,
+            rebalance_timeout=rebalance_timeout,
+            silence_timeout=silence_timeout,
+        )
+        check_counts(most=INT32, fetch_bytes=fetch_bytes)
         if silence_timeout <= rebalance_timeout:
             raise ConfigurationError("silence_timeout must be above rebalance_timeout")
-        if not group:
+        named: object = group
+        if not isinstance(named, str) or not named:
             raise ConfigurationError("group must name the consumer group")
         self._topic = checked_topic(topic)
         self._start_timeout = start_timeout
@@ -98,7 +101,7 @@ class KafkaSource:
         self._silence_timeout = silence_timeout
         self._clock = clock or SystemClock()
         self._options: dict[str, Any] = {
-            "bootstrap_servers": checked_servers(bootstrap_servers),
+            "bootstrap_servers": servers_of(bootstrap_servers),
             "group_id": group,
             "client_id": client_id,
             "enable_auto_commit": False,
@@ -211,7 +214,7 @@ class KafkaSource:
             except BaseException:
                 self._end(consumer, 0)
                 raise
-            consumer.subscribe([self._topic], listener=_Listener(self._revoked, self._assigned))
+            consumer.subscribe([self._topic], listener=Listener(self._revoked, self._assigned))
             self._consumer = consumer
             self._silent_for = 0.0
         return self._consumer
@@ -241,6 +244,12 @@ class KafkaSource:
         # A group may have more members than partitions, and whoever has none hears nothing.
         self._spare = not partitions
         _log.info("partitions assigned", extra={"action": "audit_partitions_assigned", "partitions": partitions})
+        if self._consumer is not None and self._consumer.partitions_for_topic(self._topic) is None:
+            # aiokafka waits for it in silence, and so does the group.
+            _log.warning(
+                "the consumer's Kafka topic is not there yet; make it, or check its name",
+                extra={"action": "audit_topic_missing", "what": self._topic},
+            )
 
     def _end_epoch(self) -> None:
         self._epoch += 1
@@ -258,18 +267,6 @@ class KafkaSource:
         task = asyncio.create_task(end(consumer, abandon_consumer, patience), name="tenaudit-kafka-end")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, revoked: Callable[[], Awaitable[None]], assigned: Callable[[int], None]) -> None:
-        self._revoked = revoked
-        self._assigned = assigned
-
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:  # noqa: ARG002 - all of them go at once
-        await self._revoked()
-
-    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        self._assigned(len(list(assigned)))
 
 
 def _record(record: Any) -> SourceRecord:

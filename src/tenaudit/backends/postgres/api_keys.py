@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from uuid import UUID
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.sqlfile import load_statements
+from tenaudit.backends.postgres.login import login_problem
 from tenaudit.security import ApiKeyPage, ApiKeyRecord, ApiKeyStoreError
 from tenaudit.security.api_key_record import no_such_key, prefix_taken
 from tenaudit.security.api_key_secret import is_prefix
@@ -58,8 +59,7 @@ class PostgresApiKeyStore:
     """
 
     def __init__(self, pool: asyncpg.Pool, *, deadline: float = 5.0) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         self._deadline = deadline
         self._dsn = ""
         self._pool: asyncpg.Pool | None = pool
@@ -213,7 +213,8 @@ class PostgresApiKeyStore:
             if loop.time() >= until:
                 raise ApiKeyStoreError(f"PostgreSQL gave no answer within {self._deadline:g} s") from None
             # Nothing that the driver says is passed on: it may repeat the DSN, or the values of a row.
-            raise ApiKeyStoreError(f"the store of API keys in PostgreSQL failed: {_kind(error)}") from None
+            said = login_problem(error) or f"the store of API keys in PostgreSQL failed: {_kind(error)}"
+            raise ApiKeyStoreError(said) from None
 
     async def _opened(self) -> asyncpg.Pool:
         if self._closed:

@@ -30,14 +30,14 @@ def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
         SinkRejected: some have no canonical JSON or hold U+0000; it names them all.
     """
     rows: list[SealedRow] = []
-    refused: list[UUID] = []
+    refused: list[AuditEvent] = []
     for event in events:
         try:
             rows.append(SealedRow(event, key))
         except CanonicalError:
-            refused.append(event.event_id)
+            refused.append(event)
     if refused:
-        raise SinkRejected(refused, "not_canonical")
+        raise SinkRejected.of(refused, "not_canonical")
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import EmitResult, SinkUnavailable
 from tenaudit.audit.outbox import OutboxComposer, OutboxError, OutboxUnavailable
@@ -82,8 +82,7 @@ class PostgresOutbox:
         schemas: PayloadCheck | None = None,
         redaction: RedactionPolicy | None = None,
     ) -> None:
-        if not deadline > 0:
-            raise ConfigurationError(f"deadline must be more than 0 seconds, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         self._composer = OutboxComposer(service, registry=registry, clock=clock, schemas=schemas, redaction=redaction)
         self._deadline = deadline
 

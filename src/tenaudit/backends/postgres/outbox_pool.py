@@ -7,9 +7,11 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.audit.outbox import OutboxUnavailable
+from tenaudit.backends.postgres.login import login_problem
 
 try:
     import asyncpg
@@ -55,8 +57,7 @@ class OutboxPool:
     """
 
     def __init__(self, target: str | asyncpg.Pool, *, deadline: float) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         if isinstance(target, str) and not target.startswith(("postgresql://", "postgres://")):
             # It may hold a password, so it is not repeated.
             raise ConfigurationError("the DSN must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
@@ -96,8 +97,11 @@ class OutboxPool:
             if loop.time() >= until:
                 raise OutboxUnavailable(f"PostgreSQL gave no answer within {self._deadline:g} s") from None
             if getattr(error, "sqlstate", None) == NO_TABLE:
-                raise OutboxUnavailable("PostgreSQL has no tables of the outbox; call create_outbox") from None
-            raise OutboxUnavailable(f"the outbox in PostgreSQL failed: {kind_of(error)}") from None
+                raise OutboxUnavailable(
+                    "PostgreSQL has no tables of the outbox; make them with create_outbox or tenaudit relay --create"
+                ) from None
+            said = login_problem(error) or f"the outbox in PostgreSQL failed: {kind_of(error)}"
+            raise OutboxUnavailable(said) from None
 
     async def _opened(self) -> asyncpg.Pool:
         if self._closed:

@@ -6,12 +6,11 @@ that first locks the shard's row at the epoch of the lease: a relay that lost it
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit.outbox import Backlog, Lease, LeaseLost, TakenEntry
 from tenaudit.audit.outbox.entry import event_of_text
@@ -49,8 +48,7 @@ class PostgresOutboxSource:
     """
 
     def __init__(self, target: str | asyncpg.Pool, *, lease: float = 30.0, deadline: float = 5.0) -> None:
-        if not 0 < lease < math.inf:
-            raise ConfigurationError(f"lease must be more than 0 seconds and finite, not {lease}")
+        check_seconds(most=INT32_SECONDS, lease=lease)
         self._pool = OutboxPool(target, deadline=deadline)
         self._lease = lease
         # For whoever looks at the table; the epoch alone decides.

@@ -12,10 +12,12 @@ import math
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import StoreError
+from tenaudit.backends.postgres.login import login_problem
 
 try:
     import asyncpg
@@ -66,6 +68,8 @@ def as_store_error(error: BaseException) -> StoreError:
     """Return what a driver's error means for the store, by its class and its SQLSTATE alone."""
     state = getattr(error, "sqlstate", None) or ""
     name = type(error).__name__
+    if (problem := login_problem(error)) is not None:
+        return StoreError(problem)
     if state in _NO_SCHEMA:
         return StoreError(f"PostgreSQL has no tables of tenaudit ({state}); run tenaudit db migrate")
     if state == _NO_GRANT:
@@ -148,10 +152,8 @@ class PostgresPool:
     """
 
     def __init__(self, dsn: str, *, max_connections: int, deadline: float) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
-        if not 1 <= max_connections <= _MAX_CONNECTIONS:
-            raise ConfigurationError(f"max_connections must be 1 to {_MAX_CONNECTIONS}, not {max_connections}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
+        check_counts(most=_MAX_CONNECTIONS, max_connections=max_connections)
         self._dsn = checked_dsn(dsn)
         self._deadline = deadline
         self._max_connections = max_connections

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import time
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import StoreError
@@ -63,8 +63,7 @@ class SqliteApiKeyStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, deadline: float = 5.0) -> None:
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(f"deadline must be more than 0 seconds and finite, not {deadline}")
+        check_seconds(most=INT32_SECONDS, deadline=deadline)
         self._path = Path(path)
         self._deadline = deadline
         self._sql = load_statements("tenaudit.backends.sqlite", "api_keys.sql")

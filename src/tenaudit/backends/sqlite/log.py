@@ -72,14 +72,14 @@ class LogFile:
 
     def _sealed_rows(self, events: Sequence[AuditEvent]) -> list[SealedRow]:
         rows: list[SealedRow] = []
-        refused: list[UUID] = []
+        refused: list[AuditEvent] = []
         for event in events:
             try:
                 rows.append(SealedRow(event, self._key))
             except CanonicalError:
-                refused.append(event.event_id)
+                refused.append(event)
         if refused:
-            raise SinkRejected(refused, "not_canonical")
+            raise SinkRejected.of(refused, "not_canonical")
         return rows
 
     def _met_again(self, connection: sqlite3.Connection, row: SealedRow) -> str:

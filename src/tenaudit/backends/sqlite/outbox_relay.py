@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tenaudit._kernel.bounds import INT32_SECONDS, check_seconds
 from tenaudit._kernel.clock import SystemClock
-from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit.outbox import Backlog, Lease, LeaseLost, OutboxError, OutboxUnavailable, TakenEntry
 from tenaudit.audit.outbox.entry import event_of_text
@@ -67,9 +66,7 @@ class SqliteOutboxSource:
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        for name, seconds in (("lease", lease), ("deadline", deadline)):
-            if not 0 < seconds < math.inf:
-                raise ConfigurationError(f"{name} must be more than 0 seconds and finite, not {seconds}")
+        check_seconds(most=INT32_SECONDS, lease=lease, deadline=deadline)
         self._path = Path(path)
         self._lease = lease
         self._deadline = deadline
@@ -191,7 +188,11 @@ class SqliteOutboxSource:
                 return work(self._opened())
             except (sqlite3.Error, OutboxError) as error:
                 missing = str(error).startswith("no such table")
-                said = "it has no tables of the outbox; call create_outbox" if missing else error
+                said = (
+                    "it has no tables of the outbox; make them with create_outbox or tenaudit relay --create"
+                    if missing
+                    else error
+                )
                 raise OutboxUnavailable(f"{self._path}: {said}") from None
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)

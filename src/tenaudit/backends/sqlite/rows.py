@@ -12,7 +12,7 @@ from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.audit_log import event_leaf
-from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json
+from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,9 +48,6 @@ _COLUMNS = (
     "producer_id",
     "seq",
 )
-_INTEGERS = ("schema_version", "seq")
-_TEXTS = tuple(column for column in _COLUMNS if column not in (*_INTEGERS, "payload", "redactions"))
-_REQUIRED = ("actor_type", "action", "outcome", "severity", "service", "schema_version")
 _BROKEN = b""
 _values = itemgetter(*_COLUMNS)
 
@@ -65,7 +62,7 @@ class SealedRow:
     __slots__ = ("leaf", "parameters")
 
     def __init__(self, event: AuditEvent, key: bytes) -> None:
-        record = _checked_record(event)
+        record = storable_record(event)
         canonical = canonical_json(record)
         if b"\\u0000" in canonical and holds_nul(record):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
@@ -76,27 +73,6 @@ class SealedRow:
             "redactions": canonical_json(record["redactions"]).decode(),
             "content_hash": content_hash(key, self.leaf),
         }
-
-
-def _checked_record(event: AuditEvent) -> dict[str, Any]:
-    """Return the wire form when every column has its own type: SQLite would turn 0 into '0', another leaf."""
-    ids: tuple[object, ...] = (event.event_id, event.tenant_id)
-    try:
-        naive = event.occurred_at.utcoffset() is None
-        record = event.record()
-    except (AttributeError, TypeError, ValueError) as error:
-        raise CanonicalError(f"the event has no wire form: {type(error).__name__}") from None
-    wrong = (
-        naive
-        or not all(isinstance(one, UUID) for one in ids)
-        or not isinstance(record["payload"], dict)
-        or any(record[column] is None for column in _REQUIRED)
-        or any(not isinstance(record[column], str | None) for column in _TEXTS)
-        or any(record[column] is not None and type(record[column]) is not int for column in _INTEGERS)
-    )
-    if wrong:
-        raise CanonicalError("a field of the event has a type that it cannot have")
-    return record
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:

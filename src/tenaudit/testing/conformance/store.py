@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from tenaudit.audit import AuditQuery, InvalidCursor, SinkRejected
+from tenaudit.audit import AuditEvent, AuditQuery, InvalidCursor, SinkRejected
 from tenaudit.testing.conformance.events import OTHER_TENANT, START, TENANT, an_event
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from tenaudit.audit import AuditEvent, Store
+    from tenaudit.audit import Store
 
 __all__ = ["StoreConformance"]
 
@@ -235,8 +235,14 @@ class StoreConformance(ABC):
             an_event(4).model_copy(update={"actor_id": "a\x00b"}),
             an_event(5).model_copy(update={"resource_id": 0}),
             an_event(6).model_copy(update={"payload": {"text": "\ud800"}}),
+            an_event(7).model_copy(update={"tenant_id": None}),
+            an_event(8).model_copy(update={"payload": [1]}),
+            an_event(9).model_copy(update={"seq": 2**80}),
+            an_event(11).model_copy(update={"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))}),
+            an_event(12).model_copy(update={"occurred_at": None}),
+            _unchecked(event_id=an_event(13).event_id),
         ]
-        harmless = an_event(7, payload={"text": "a\\u0000b"})
+        harmless = an_event(14, payload={"text": "a\\u0000b"})
 
         async def case(store: Store) -> None:
             refused: frozenset[UUID] = frozenset()
@@ -249,6 +255,27 @@ class StoreConformance(ABC):
             assert (await store.verify()).verified
 
         self._run(tmp_path, case)
+
+    def test_refuses_what_has_no_id(self, tmp_path: Path) -> None:
+        """An event that cannot even be named is refused all the same, and so are the ones beside it that can be."""
+        nameless = [_unchecked(), an_event(0).model_copy(update={"event_id": None})]
+        bad = an_event(1).model_copy(update={"payload": None})
+
+        async def case(store: Store) -> None:
+            for batch, named in (([*nameless, bad, an_event(2)], [bad.event_id]), (nameless, [])):
+                refused: frozenset[UUID] | None = None
+                try:
+                    await store.append(batch)
+                except SinkRejected as refusal:
+                    refused = refusal.event_ids
+                assert refused == frozenset(named)
+            assert await store.append([an_event(2)]) == (1, 0, 0, 0)
+
+        self._run(tmp_path, case)
+
+
+def _unchecked(**fields: Any) -> AuditEvent:
+    return AuditEvent.model_construct(**fields)
 
 
 async def _pages(store: Store, query: AuditQuery) -> list[Sequence[AuditEvent]]:

@@ -77,13 +77,18 @@ _KILLABLE = {
 
 
 @contextmanager
-def kraft(*, pick_port: Callable[[], int] = free_port) -> Iterator[KafkaService]:
-    """Run Apache Kafka on a free port of 127.0.0.1; topics are made on first use, with one partition.
+def kraft(*, pick_port: Callable[[], int] = free_port, makes_topics: bool = True) -> Iterator[KafkaService]:
+    """Run Apache Kafka on a free port of 127.0.0.1.
+
+    Args:
+        pick_port: chooses the port.
+        makes_topics: whether topics are made on first use, with one partition.
 
     Raises:
         ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
     """
-    with _serving(_SINGLE_NODE, pick_port, free_port) as server:
+    settings = {**_SINGLE_NODE, "auto.create.topics.enable": str(makes_topics).lower()}
+    with _serving(settings, pick_port, free_port) as server:
         yield server.service
 
 
