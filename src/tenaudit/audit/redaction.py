@@ -23,6 +23,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from tenaudit.audit.integrity.canonical import CanonicalError, canonical_json
@@ -34,7 +35,7 @@ from tenaudit.audit.redaction_paths import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "HASH_PREFIX",
@@ -69,6 +70,16 @@ _MASKED = re.compile(r"\*{4}(?:.{4})?", re.DOTALL)
 _HASHED = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{{2 * _HASH_BYTES}}}")
 _GONE: Final = object()
 _ABSENT: Final = object()
+
+
+# What is left of a value, by the mark of the path that ends at it.
+_Replacements: TypeAlias = "tuple[Callable[[Any], Any], ...]"
+
+
+class _Replacing(NamedTuple):
+    of_key: _Replacements
+    of_item: _Replacements
+    strongest: int
 
 
 class RedactionRule(NamedTuple):
@@ -128,7 +139,7 @@ class Redactor:
     action: RedactionAction = "mask"
     key: bytes | None = field(default=None, repr=False)
     _compiled: CompiledPaths = field(init=False, repr=False, compare=False)
-    _strongest: int = field(init=False, repr=False, compare=False)
+    _replacing: _Replacing = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.paths, str | RedactionRule):
@@ -141,12 +152,16 @@ class Redactor:
             raise ValueError("key: the action hash needs one")
         marks = [_STRENGTH.index(rule.action) for rule in rules]
         object.__setattr__(self, "_compiled", compile_paths([rule.path for rule in rules], marks))
-        object.__setattr__(self, "_strongest", max(marks, default=0))
+        hashed = partial(_hash, self.key or b"")
+        replacing = _Replacing(
+            (_kept, masked, hashed, _remove_key), (_kept, masked, hashed, _remove_item), max(marks, default=0)
+        )
+        object.__setattr__(self, "_replacing", replacing)
         object.__setattr__(self, "paths", tuple(self.paths))
 
     def __call__(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the redacted copy of an event and the tags that name what was touched."""
-        walk = _Walk(self._strongest, self.key or b"")
+        walk = _Walk(self._replacing)
         redacted = walk.object(event, self._compiled.start, "", MAX_WALK_DEPTH)
         return dict(event) if redacted is event else redacted, walk.tags()
 
@@ -154,11 +169,10 @@ class Redactor:
 class _Walk:
     """One pass over one event; a method returns the very value it was given if nothing below was touched."""
 
-    __slots__ = ("_key", "_more", "_strongest", "_tags")
+    __slots__ = ("_more", "_of_item", "_of_key", "_strongest", "_tags")
 
-    def __init__(self, strongest: int, key: bytes) -> None:
-        self._strongest = strongest
-        self._key = key
+    def __init__(self, replacing: _Replacing) -> None:
+        self._of_key, self._of_item, self._strongest = replacing
         self._tags: set[str] = set()
         self._more: set[str] = set()
 
@@ -172,10 +186,12 @@ class _Walk:
             item = value.get(key, _ABSENT)
             if item is _ABSENT:
                 continue
-            below, there = steps.get(key) or state.step(steps, place, key)
-            if not (below.hit or (below.live and _is_container(item))):
+            step = steps.get(key)
+            below = state.after_key(key) if step is None else step[0]
+            if not below.hit and not (below.live and _is_container(item)):
                 continue
-            new = self._value(item, below, there, room - 1, of_item=False)
+            there = state.step(steps, place, key, below) if step is None else step[1]
+            new = self._value(item, below, there, room - 1, self._of_key)
             if new is item:
                 continue
             copy = dict(value) if copy is None else copy
@@ -189,36 +205,31 @@ class _Walk:
         copy: list[Any] | None = None
         for index, item in enumerate(value):
             below = state.after_item(index)
-            if not (below.hit or (below.live and _is_container(item))):
+            if not below.hit and not (below.live and _is_container(item)):
                 continue
-            new = self._value(item, below, state.item_place(place, index), room - 1, of_item=True)
+            new = self._value(item, below, state.item_place(place, index), room - 1, self._of_item)
             if new is not item:
                 copy = list(value) if copy is None else copy
                 copy[index] = new
         return value if copy is None else copy
 
-    def _value(self, value: Any, state: PathState, place: str, room: int, *, of_item: bool) -> Any:
-        if state.hit or room == 0:
-            action = _STRENGTH[state.hit or self._strongest]
-            new = self._redacted(action, value, of_item=of_item)
+    def _value(self, value: Any, state: PathState, place: str, room: int, replace: _Replacements) -> Any:
+        mark = state.hit or (self._strongest if room == 0 else 0)
+        if mark:
+            new = replace[mark](value)
             if new is not value:
-                self._touch(place, action)
+                self._touch(place, mark)
             return new
         if type(value) is dict or isinstance(value, Mapping):
             return self.object(value, state, place, room)
         return self._array(value, state, place, room)
 
-    def _redacted(self, action: str, value: Any, *, of_item: bool) -> Any:
-        if action == "remove":
-            return None if of_item else _GONE
-        return _hash(self._key, value) if action == "hash" else masked(value)
-
-    def _touch(self, place: str, action: str) -> None:
-        tag = f"{place}:{action}"
+    def _touch(self, place: str, mark: int) -> None:
+        tag = f"{place}:{_STRENGTH[mark]}"
         if len(self._tags) < MAX_TAGS:
             self._tags.add(tag)
         elif tag not in self._tags:
-            self._more.add(f"+more:{action}")
+            self._more.add(f"+more:{_STRENGTH[mark]}")
 
 
 def _is_container(value: Any) -> bool:
@@ -246,3 +257,15 @@ def _hash(key: bytes, value: Any) -> Any:
     except CanonicalError:
         return MASK
     return HASH_PREFIX + hmac.digest(key, canonical, "sha256")[:_HASH_BYTES].hex()
+
+
+def _kept(value: Any) -> Any:
+    return value
+
+
+def _remove_key(_value: Any) -> Any:
+    return _GONE
+
+
+def _remove_item(_value: Any) -> Any:
+    return None

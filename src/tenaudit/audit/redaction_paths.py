@@ -123,12 +123,12 @@ class PathState:
                 self._steps[place] = steps
         return steps
 
-    def step(self, steps: dict[Any, _Step], place: str, key: object) -> _Step:
-        """Return the step to the value of a key, and remember it if a path names the key."""
-        step = self.after_key(key), key_place(place, key)
+    def step(self, steps: dict[Any, _Step], place: str, key: object, below: PathState) -> str:
+        """Return the name of a key's place; the step there is remembered if a path names the key."""
+        there = key_place(place, key)
         if isinstance(key, str) and key in self._known:
-            steps[key] = step
-        return step
+            steps[key] = (below, there)
+        return there
 
     def after_key(self, key: object) -> PathState:
         """Return the state at the value of a key."""
