@@ -9,6 +9,7 @@ from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit.audit import SinkRejected, SinkUnavailable
+from tenaudit.backends.kafka.cluster import Cluster, in_words
 from tenaudit.backends.kafka.flow import Flow
 from tenaudit.backends.kafka.lane import by_partition, message_of, send_lane
 from tenaudit.backends.kafka.security import KafkaSecurity, checked_servers, checked_topic
@@ -104,14 +105,14 @@ class KafkaSink:
             if value <= 0:
                 raise ConfigurationError(f"{name} must be above 0")
         self._compression = _checked_compression(compression)
-        self._servers = checked_servers(bootstrap_servers)
         self._topic = checked_topic(topic)
         self._delivery_timeout = delivery_timeout
         self._close_timeout = close_timeout
         self._batch_bytes = batch_bytes
         self._max_event_bytes = max_event_bytes
-        self._security = security or KafkaSecurity()
-        self._client_id = client_id
+        # Half, so that a broker that does not answer is called a second time before the deadline.
+        within = max(1, round(delivery_timeout * 500))
+        self._cluster = Cluster(checked_servers(bootstrap_servers), security or KafkaSecurity(), client_id, within)
         self._flow = Flow(clock or SystemClock(), registry)
         self._rebuilds = counter(
             registry, "audit_kafka_producer_rebuilds_total", "Kafka producers given up, by reason.", ("reason",)
@@ -147,7 +148,8 @@ class KafkaSink:
             # Turns are given in order, so a write that waits for its own never outlasts the one before it.
             supervisor.retire(_reason(error))
             if not refused:
-                raise SinkUnavailable(f"Kafka topic {self._topic}: {_told(error)}") from error
+                why = in_words(error)
+                raise SinkUnavailable(f"Kafka topic {self._topic}: {why}", reason=why) from error
         if refused:
             raise SinkRejected(refused, "too_large")
 
@@ -170,20 +172,16 @@ class KafkaSink:
             self._supervisor.disown()
             self._supervisor = None
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._build, self._rebuilds)
+            self._supervisor = Supervisor(self._build, self._cluster.start, self._rebuilds)
         return self._supervisor
 
     def _build(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            client_id=self._client_id,
             enable_idempotence=True,
             acks="all",
             compression_type=self._compression,
             max_batch_size=self._batch_bytes,
-            # Half, so that a broker that does not answer is called a second time before the deadline.
-            request_timeout_ms=max(1, round(self._delivery_timeout * 500)),
-            **self._security.options(),
+            **self._cluster.options(),
         )
 
     async def _encoded(self, batch: Sequence[AuditEvent]) -> list[Message]:
@@ -250,7 +248,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "deadline"
     return "fenced" if isinstance(error, _FENCED) else "error"
-
-
-def _told(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
