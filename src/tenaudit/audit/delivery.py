@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from tenaudit._kernel.error import TenauditError, loggable
 from tenaudit.audit.outcomes import DeliveryUnknown
 from tenaudit.audit.ports import Sink, SinkRejected
 from tenaudit.audit.slices import EventBuilder, came
@@ -16,7 +17,6 @@ from tenaudit.audit.slices import EventBuilder, came
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tenaudit._kernel.error import TenauditError
     from tenaudit.audit.buffer import DraftBuffer
     from tenaudit.audit.draft import Draft
     from tenaudit.audit.event import AuditEvent
@@ -295,5 +295,5 @@ class Delivery:
             self._next_warning = now + _SECONDS_BETWEEN_WARNINGS
             _log.warning(
                 "the audit sink is unavailable, events wait",
-                extra={"action": "audit_sink_unavailable", "events": self.in_flight, "error": type(error).__name__},
+                extra={"action": "audit_sink_unavailable", "events": self.in_flight, **loggable(error)},
             )

@@ -166,8 +166,7 @@ class AuditProducer:
     ) -> EmitResult:
         """Take one event: no I/O, no wait (save under `overflow="block"`), no exception.
 
-        Tenant, actor and trace come from the bound context unless *context* is given; the payload is copied
-        before this returns.
+        The bound context is whose event it is, unless *context* is given; the payload is copied before this returns.
 
         Raises:
             EmitRejected: only with *strict*.

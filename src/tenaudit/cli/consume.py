@@ -26,7 +26,7 @@ from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
     from tenaudit.audit.consumer import DeadLetterBounds
-    from tenaudit.backends.kafka import KafkaSecurity
+    from tenaudit.cli.kafka_security import SecurityOptions
 
 __all__ = ["consume"]
 
@@ -38,7 +38,7 @@ class _Options(TypedDict):
     store_url: str
     dead_letters_url: str | None
     session_timeout: float
-    security: KafkaSecurity
+    security: SecurityOptions
     bounds: DeadLetterBounds
     metrics_port: int | None
     metrics_host: str
@@ -96,7 +96,7 @@ async def _consume(options: _Options) -> None:
         topic,
         group=group,
         session_timeout=options["session_timeout"],
-        security=options["security"],
+        security=options["security"].security(),
     )
     dead_letters = dead_letters_at(store_url, options["dead_letters_url"], must_exist=False, bounds=options["bounds"])
     registry = CollectorRegistry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.backends.kafka import KafkaSecurity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["kafka_security", "kafka_security_options"]
+    from tenaudit.backends.kafka import KafkaSecurity
+
+__all__ = ["SecurityOptions", "kafka_security", "kafka_security_options"]
 
 _R = TypeVar("_R")
 _FILE = click.Path(path_type=Path)
@@ -28,8 +30,52 @@ _MOST_PASSWORD_BYTES = 4096
 _MOST_KEY_PASSWORD_BYTES = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class SecurityOptions:
+    """What the options say, before any file is read.
+
+    Args:
+        tls: encrypt.
+        tls_ca: certificates to trust.
+        tls_cert: certificate to show.
+        tls_key: its key.
+        sasl: the mechanism.
+        sasl_user: who to be.
+        sasl_password_file: file with the password.
+
+    Example:
+        >>> SecurityOptions(sasl="PLAIN").first
+        '--sasl'
+    """
+
+    tls: bool = False
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    sasl: str | None = None
+    sasl_user: str | None = None
+    sasl_password_file: Path | None = None
+
+    @property
+    def first(self) -> str | None:
+        """The first option that was given, but for the user, who may stand in the variable of a whole machine."""
+        names = (field.name for field in fields(self) if field.name != "sasl_user")
+        return next((f"--{name.replace('_', '-')}" for name in names if getattr(self, name)), None)
+
+    def security(self) -> KafkaSecurity:
+        """Return how to reach a cluster.
+
+        Raises:
+            ConfigurationError: a part is missing, makes no sense without another, or cannot be read.
+            OSError: the file with the password cannot be read.
+            MissingExtra: aiokafka is not installed.
+        """
+        context = _context(self.tls_ca, self.tls_cert, self.tls_key, is_wanted=self.tls)
+        return kafka_security(context, self.sasl, self.sasl_user, self.sasl_password_file)
+
+
 def kafka_security_options(command: Callable[..., _R]) -> Callable[..., _R]:
-    """Give a command the options of encryption and identity; it gets `security`, a `KafkaSecurity`."""
+    """Give a command the options of encryption and identity; it gets `security`, a `SecurityOptions`."""
 
     @click.option("--tls", is_flag=True, help="Encrypt the connection to Kafka and check the brokers' certificates.")
     @click.option(
@@ -54,20 +100,8 @@ def kafka_security_options(command: Callable[..., _R]) -> Callable[..., _R]:
         "a command line.",
     )
     @wraps(command)
-    def secured(
-        *args: Any,
-        tls: bool,
-        tls_ca: Path | None,
-        tls_cert: Path | None,
-        tls_key: Path | None,
-        sasl: str | None,
-        sasl_user: str | None,
-        sasl_password_file: Path | None,
-        **options: Any,
-    ) -> _R:
-        security = kafka_security(
-            _context(tls_ca, tls_cert, tls_key, is_wanted=tls), sasl, sasl_user, sasl_password_file
-        )
+    def secured(*args: Any, **options: Any) -> _R:
+        security = SecurityOptions(**{field.name: options.pop(field.name) for field in fields(SecurityOptions)})
         return command(*args, security=security, **options)
 
     return secured
@@ -88,6 +122,8 @@ def kafka_security(
         ConfigurationError: a part is missing or makes no sense without another, or the password would be sent in clear.
         OSError: the file cannot be read.
     """
+    from tenaudit.backends.kafka import KafkaSecurity  # noqa: PLC0415 - needs an extra, so only on use
+
     if sasl is None:
         # The user may stand in the variable of a whole machine; a file was named for this very command.
         if password_file is not None:

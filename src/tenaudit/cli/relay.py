@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from tenaudit.audit.outbox import OutboxRelay
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
+from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.output import write_line
 from tenaudit.cli.relay_urls import open_outbox, open_sink
+
+if TYPE_CHECKING:
+    from tenaudit.cli.kafka_security import SecurityOptions
 
 __all__ = ["relay"]
 
 _WRITE_TIMEOUT = 5.0
+
+
+class _Options(TypedDict):
+    outbox_url: str
+    sink_url: str
+    create: bool
+    once: bool
+    batch_size: int
+    lease: float
+    security: SecurityOptions
 
 
 @click.command(
@@ -52,23 +67,25 @@ _WRITE_TIMEOUT = 5.0
     show_default=True,
     help="Seconds that others wait for what a killed relay held.",
 )
-def relay(*, outbox_url: str, sink_url: str, create: bool, once: bool, batch_size: int, lease: float) -> None:
+@kafka_security_options
+def relay(**options: Unpack[_Options]) -> None:
     """Write the events of an outbox to a sink, at least once and in order per tenant.
 
     Several relays may run at one outbox. An outbox or a sink that goes away later is tried again.
     """
-    asyncio.run(_relay(outbox_url, sink_url, create=create, once=once, batch_size=batch_size, lease=lease))
+    asyncio.run(_relay(options))
 
 
-async def _relay(outbox_url: str, sink_url: str, *, create: bool, once: bool, batch_size: int, lease: float) -> None:
+async def _relay(options: _Options) -> None:
+    lease = options["lease"]
     within = min(_WRITE_TIMEOUT, lease / 2)
     async with (
-        open_outbox(outbox_url, create=create, lease=lease) as source,
-        open_sink(sink_url, write_timeout=within) as sink,
+        open_outbox(options["outbox_url"], create=options["create"], lease=lease) as source,
+        open_sink(options["sink_url"], write_timeout=within, security=options["security"]) as sink,
     ):
-        relaying = OutboxRelay(source, sink, batch_size=batch_size, write_timeout=within)
+        relaying = OutboxRelay(source, sink, batch_size=options["batch_size"], write_timeout=within)
         with Notes():
-            await (relaying.drain() if once else _until_told(relaying))
+            await (relaying.drain() if options["once"] else _until_told(relaying))
         write_line(f"relayed {relaying.settled}")
 
 

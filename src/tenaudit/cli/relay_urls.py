@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tenaudit.audit import Sink
     from tenaudit.audit.outbox import OutboxSource
     from tenaudit.backends.kafka import KafkaSink
+    from tenaudit.cli.kafka_security import SecurityOptions
 
 __all__ = ["open_outbox", "open_sink"]
 
@@ -75,19 +76,23 @@ async def _outbox(url: str, *, create: bool, lease: float) -> OutboxSource:
 
 
 @asynccontextmanager
-async def open_sink(url: str, *, write_timeout: float) -> AsyncIterator[Sink]:
+async def open_sink(url: str, *, write_timeout: float, security: SecurityOptions) -> AsyncIterator[Sink]:
     """Give out the sink of a URL; its file is made when it is not there, its folder is not.
 
     Args:
         url: `jsonl:///FILE`, `sqlite:///FILE`, a store, or `kafka://HOST:PORT/TOPIC`, several brokers by commas.
         write_timeout: seconds that one write will be given.
+        security: of a connection to Kafka; there is none to any other sink.
 
     Raises:
-        ConfigurationError: the URL names no sink that is known, or the folder is not there.
+        ConfigurationError: the URL names no sink that is known, the folder is not there, or *security* cannot be had.
         StoreError: the store cannot be opened.
         MissingExtra: it is Kafka's, and aiokafka is not installed.
     """
-    match _scheme(url, "sink", _SINKS):
+    scheme = _scheme(url, "sink", _SINKS)
+    if scheme != "kafka" and security.first:
+        raise ConfigurationError(f"{security.first} needs a sink that is kafka://HOST:PORT/TOPIC")
+    match scheme:
         case "jsonl":
             path = _file(url, "sink", _SINKS)
             if not path.parent.is_dir():
@@ -101,7 +106,7 @@ async def open_sink(url: str, *, write_timeout: float) -> AsyncIterator[Sink]:
             async with open_file_store(url, must_exist=False) as store:
                 yield SqliteSink(store)
         case "kafka":
-            topic = _kafka(url, _KAFKA_SHARE * write_timeout)
+            topic = _kafka(url, _KAFKA_SHARE * write_timeout, security)
             try:
                 yield topic
             finally:
@@ -110,16 +115,17 @@ async def open_sink(url: str, *, write_timeout: float) -> AsyncIterator[Sink]:
             raise ConfigurationError(f"no sink is known for {other}:; {_SINKS}")
 
 
-def _kafka(url: str, delivery_timeout: float) -> KafkaSink:
+def _kafka(url: str, delivery_timeout: float, security: SecurityOptions) -> KafkaSink:
     servers, slash, topic = url.partition(":")[2].removeprefix("//").partition("/")
     if "@" in url:
         # What stands before it may be a password, so it is not repeated.
-        raise ConfigurationError(f"{_BROKERS}, without a user; for SASL run OutboxRelay with a KafkaSink of your own")
+        raise ConfigurationError(f"{_BROKERS}, without a user; name one with --sasl-user")
     if not slash:
         raise ConfigurationError(f"the sink needs a topic; {_SINKS}")
     from tenaudit.backends.kafka import KafkaSink  # noqa: PLC0415 - needs an extra, so only on use
 
-    return KafkaSink(servers_of(servers, _BROKERS), topic, delivery_timeout=delivery_timeout)
+    brokers = servers_of(servers, _BROKERS)
+    return KafkaSink(brokers, topic, delivery_timeout=delivery_timeout, security=security.security())
 
 
 def _scheme(url: str, what: str, known: str) -> str:

@@ -303,6 +303,16 @@ def test_security_that_cannot_work_is_refused_and_secrets_are_not_shown():
         KafkaSecurity("TLS")
     with pytest.raises(ConfigurationError, match="ssl_context"):
         KafkaSecurity("SASL_SSL")
+    for mechanism, told in (
+        ("DIGEST-MD5", "sasl_mechanism must be one of PLAIN, .*, not 'DIGEST-MD5'"),
+        ("PLAIN", "PLAIN needs a username"),
+        ("SCRAM-SHA-512", "SCRAM-SHA-512 needs a username"),
+        ("OAUTHBEARER", "OAUTHBEARER needs a token_provider"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            KafkaSecurity("SASL_PLAINTEXT", sasl_mechanism=mechanism, password="hidden")
+    with pytest.raises(ConfigurationError, match="PLAIN needs a password"):
+        KafkaSecurity("SASL_PLAINTEXT", username="u")
     assert "hidden" not in repr(KafkaSecurity("SASL_PLAINTEXT", username="u", password="hidden"))
 
 
@@ -314,7 +324,7 @@ def test_credentials_reach_the_broker(kafka_service):
         security = KafkaSecurity("SASL_PLAINTEXT", username="audit", password="hidden")
         sink = sink_on(kafka_service, "audit.events", security=security, delivery_timeout=3)
         # This broker takes plain connections only, and says so to one that wants to log in.
-        with pytest.raises(SinkUnavailable):
+        with pytest.raises(SinkUnavailable, match="the port is one without SASL"):
             await sink.write([an_event(0)])
         await sink.close()
 

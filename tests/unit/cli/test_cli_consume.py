@@ -138,7 +138,7 @@ def test_a_signal_stops_it_while_the_broker_is_away(number, capsys):
     assert said.out == ""
     assert said.err.splitlines() == [
         "consuming audit.events as tenaudit; stop with Ctrl-C or SIGTERM",
-        "note: the audit consumer waits for what fails: source, SourceUnavailable",
+        "note: the audit consumer waits for what fails: source, SourceUnavailable, no broker listens there",
         "stopped: stored 0, duplicates 0, conflicts 0, expired 0, dead letters 0",
     ]
 

@@ -75,7 +75,7 @@ def secured(*words, **variables):
     @click.command
     @kafka_security_options
     def command(security):
-        found.append(security)
+        found.append(security.security())
 
     CliRunner().invoke(command, words, env=variables, catch_exceptions=False)
     return found[0]

@@ -48,7 +48,7 @@ def test_events_go_to_the_topic(kafka_service, capsys):
         ("kafka://nowhere/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'nowhere'"),
         ("kafka://b:99999/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'b:99999'"),
         ("kafka://b:0/topic", "must be kafka://HOST:PORT/TOPIC, several by commas, not 'b:0'"),
-        ("kafka://u:s3cr3t@127.0.0.1:1/topic", "without a user"),
+        ("kafka://u:s3cr3t@127.0.0.1:1/topic", "without a user; name one with --sasl-user"),
         ("kafka://u:s3cr3t/x@127.0.0.1:1/topic", "without a user"),
         ("kafka://127.0.0.1:1/no topic", "topic must be 1 to 249 letters"),
     ],
@@ -63,8 +63,34 @@ def test_what_is_no_topic_is_one_line(sink, says, capsys):
     assert "s3cr3t" not in said.err
 
 
+@pytest.mark.parametrize(
+    ("sink", "words", "says"),
+    [
+        ("jsonl:///out.jsonl", ["--tls"], "--tls needs a sink that is kafka://HOST:PORT/TOPIC"),
+        ("sqlite:///audit.db", ["--sasl", "PLAIN"], "--sasl needs a sink that is kafka://HOST:PORT/TOPIC"),
+        ("jsonl:///out.jsonl", ["--sasl-password-file", "p"], "--sasl-password-file needs a sink that is kafka://"),
+        ("kafka://127.0.0.1:1/topic", ["--tls-ca", "ca.pem"], "--tls-ca needs --tls"),
+        ("kafka://127.0.0.1:1/topic", ["--sasl", "PLAIN", "--sasl-user", "u"], "in clear; add --tls"),
+    ],
+)
+def test_what_cannot_be_secured_is_one_line_and_makes_no_file(sink, words, says, tmp_path, capsys):
+    assert main(["relay", "--once", "--sink", sink, *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert says in said.err
+    assert said.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["app.db"]
+
+
+def test_a_user_of_the_whole_machine_keeps_no_other_sink_away(monkeypatch, capsys):
+    monkeypatch.setenv("TENAUDIT_KAFKA_USER", "audit")
+    assert main(["relay", "--once", "--sink", "jsonl:///out.jsonl"]) == 0
+    assert capsys.readouterr().out == "relayed 3\n"
+
+
 def test_a_broker_that_is_not_there_is_one_line():
     words = [sys.executable, "-m", "tenaudit.cli", "relay", "--once", "--sink", "kafka://127.0.0.1:1/topic"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: Kafka topic topic: KafkaConnectionError\n"
+    assert done.stderr == "error: Kafka topic topic: no broker listens there\n"

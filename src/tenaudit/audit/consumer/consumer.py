@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.clock import Clock, SystemClock
-from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.error import ConfigurationError, loggable
 from tenaudit.audit.consumer.ingest import Ingest
 from tenaudit.audit.consumer.metrics import ConsumerMetrics
 from tenaudit.audit.consumer.options import ConsumerOptions
@@ -222,7 +222,7 @@ class Consumer:
         self._metrics.failed("commit")
         _log.warning(
             "the audit consumer could not commit",
-            extra={"action": "audit_commit_failed", "error": type(error).__name__},
+            extra={"action": "audit_commit_failed", **loggable(error)},
         )
 
     def _show(self, records: Iterable[SourceRecord]) -> None:

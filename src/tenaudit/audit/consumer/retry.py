@@ -7,7 +7,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-from tenaudit._kernel.error import TenauditError
+from tenaudit._kernel.error import TenauditError, loggable
 from tenaudit.audit.consumer.dead_letter import DeadLettersFull
 
 if TYPE_CHECKING:
@@ -113,14 +113,16 @@ class Retry:
         what = "dead_letters_full" if isinstance(error, DeadLettersFull) else what
         self._failing = what
         self._metrics.failed(what)
+        told = loggable(error)
         if self._failing_since is None:
             self._failing_since = self._clock.monotonic()
             _log.warning(
                 "the audit consumer waits for what fails",
-                extra={"action": "audit_ingest_failed", "what": what, "error": type(error).__name__},
+                extra={"action": "audit_ingest_failed", "what": what, **told},
             )
         if self.failing_for > self._options.give_up_after:
-            raise ConsumerStalled(f"the audit consumer failed for {self.failing_for:.0f} s: {what}") from error
+            why = ", ".join(filter(None, (what, told.get("reason"))))
+            raise ConsumerStalled(f"the audit consumer failed for {self.failing_for:.0f} s: {why}") from error
 
     async def _paused(self, seconds: float) -> float:
         """Wait before the next try and return the pause after that."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from tenaudit._kernel.error import loggable
 from tenaudit.audit.fan_out.answer import FAILURES, OK, Answer
 from tenaudit.audit.fan_out.breaker import BreakerState, Phase, Signal, admitted, settled
 from tenaudit.audit.ports import SinkRejected
@@ -124,7 +125,7 @@ class MemberWriter:
         except Exception as error:  # noqa: BLE001 - a sink that breaks its contract is a sink that is unavailable
             _log.debug(
                 "a member of the audit fan-out failed",
-                extra={"action": "audit_fanout_failed", "member": self.member.name, "error": type(error).__name__},
+                extra={"action": "audit_fanout_failed", "member": self.member.name, **loggable(error)},
             )
             return Answer("unavailable")
         self._took(batch)

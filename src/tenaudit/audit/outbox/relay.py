@@ -8,7 +8,7 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from tenaudit._kernel.error import ConfigurationError, TenauditError
+from tenaudit._kernel.error import ConfigurationError, TenauditError, loggable
 from tenaudit.audit.outbox.metrics import RelayMetrics
 from tenaudit.audit.outbox.options import RelayOptions
 from tenaudit.audit.outbox.pace import Pace
@@ -196,5 +196,5 @@ class OutboxRelay:
             self._next_warning = now + _SECONDS_BETWEEN_WARNINGS
             _log.warning(
                 "the relay of the outbox fails and tries again",
-                extra={"action": "audit_outbox_relay_failed", "error": type(error).__name__},
+                extra={"action": "audit_outbox_relay_failed", **loggable(error)},
             )

@@ -11,6 +11,7 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.servers import servers_of
 from tenaudit.audit import SinkRejected, SinkUnavailable
+from tenaudit.backends.kafka.cluster import Cluster, in_words
 from tenaudit.backends.kafka.flow import Flow
 from tenaudit.backends.kafka.lane import by_partition, message_of, send_lane
 from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
@@ -28,7 +29,6 @@ try:
         ProducerFenced,
         RecordListTooLargeError,
         UnknownProducerId,
-        UnknownTopicOrPartitionError,
     )
 except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
@@ -101,14 +101,14 @@ class KafkaSink:
         check_seconds(most=INT32_SECONDS, delivery_timeout=delivery_timeout, close_timeout=close_timeout)
         check_counts(most=INT32, batch_bytes=batch_bytes, max_event_bytes=max_event_bytes)
         self._compression = _checked_compression(compression)
-        self._servers = servers_of(bootstrap_servers)
         self._topic = checked_topic(topic)
         self._delivery_timeout = delivery_timeout
         self._close_timeout = close_timeout
         self._batch_bytes = batch_bytes
         self._max_event_bytes = max_event_bytes
-        self._security = security or KafkaSecurity()
-        self._client_id = client_id
+        # Half, so that a broker that does not answer is called a second time before the deadline.
+        within = max(1, round(delivery_timeout * 500))
+        self._cluster = Cluster(servers_of(bootstrap_servers), security or KafkaSecurity(), client_id, within)
         self._flow = Flow(clock or SystemClock(), registry)
         self._rebuilds = counter(
             registry, "audit_kafka_producer_rebuilds_total", "Kafka producers given up, by reason.", ("reason",)
@@ -144,9 +144,10 @@ class KafkaSink:
             # Turns are given in order, so a write that waits for its own never outlasts the one before it.
             supervisor.retire(_reason(error))
             if not refused:
-                problem = f"Kafka topic {self._topic}: {_told(error)}"
+                why = in_words(error)
+                problem = f"Kafka topic {self._topic}: {why}"
                 self._flow.failed(problem)
-                raise SinkUnavailable(problem) from error
+                raise SinkUnavailable(problem, reason=why) from error
         if refused:
             raise SinkRejected(refused, "too_large")
 
@@ -169,20 +170,16 @@ class KafkaSink:
             self._supervisor.disown()
             self._supervisor = None
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._build, self._rebuilds)
+            self._supervisor = Supervisor(self._build, self._cluster.start, self._rebuilds)
         return self._supervisor
 
     def _build(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            client_id=self._client_id,
             enable_idempotence=True,
             acks="all",
             compression_type=self._compression,
             max_batch_size=self._batch_bytes,
-            # Half, so that a broker that does not answer is called a second time before the deadline.
-            request_timeout_ms=max(1, round(self._delivery_timeout * 500)),
-            **self._security.options(),
+            **self._cluster.options(),
         )
 
     async def _encoded(self, batch: Sequence[AuditEvent]) -> list[Message]:
@@ -249,9 +246,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "deadline"
     return "fenced" if isinstance(error, _FENCED) else "error"
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, UnknownTopicOrPartitionError):
-        return "the cluster knows no such topic; make it, or check its name"
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

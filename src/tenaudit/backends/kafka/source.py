@@ -12,7 +12,8 @@ from tenaudit._kernel.error import ConfigurationError
 from tenaudit._kernel.extras import MissingExtra
 from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Fetched, Partition, SourceRecord, SourceUnavailable
-from tenaudit.backends.kafka.background import abandon_consumer, end, start
+from tenaudit.backends.kafka.background import abandon_consumer, end
+from tenaudit.backends.kafka.cluster import Cluster, in_words
 from tenaudit.backends.kafka.listener import Listener
 from tenaudit.backends.kafka.security import KafkaSecurity, checked_topic
 
@@ -29,6 +30,7 @@ __all__ = ["KafkaSource"]
 
 _log = logging.getLogger("tenaudit.audit")
 _SLACK = 0.5
+_LOOK_FOR_TOPICS_MS = 15_000
 
 
 class KafkaSource:
@@ -100,20 +102,21 @@ class KafkaSource:
         self._close_timeout = close_timeout
         self._silence_timeout = silence_timeout
         self._clock = clock or SystemClock()
+        within = round((rebalance_timeout + session_timeout) * 1000)
+        self._cluster = Cluster(servers_of(bootstrap_servers), security or KafkaSecurity(), client_id, within)
         self._options: dict[str, Any] = {
-            "bootstrap_servers": servers_of(bootstrap_servers),
+            **self._cluster.options(),
             "group_id": group,
-            "client_id": client_id,
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "isolation_level": "read_committed",
             "session_timeout_ms": round(session_timeout * 1000),
             "heartbeat_interval_ms": max(1, round(session_timeout * 1000 / 3)),
             "rebalance_timeout_ms": round(rebalance_timeout * 1000),
-            "request_timeout_ms": round((rebalance_timeout + session_timeout) * 1000),
+            # By default five minutes, and a topic that is made after its consumer was started is found no sooner.
+            "metadata_max_age_ms": _LOOK_FOR_TOPICS_MS,
             "fetch_max_bytes": fetch_bytes,
             "max_partition_fetch_bytes": fetch_bytes,
-            **(security or KafkaSecurity()).options(),
         }
         self._consumer: AIOKafkaConsumer | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -149,7 +152,7 @@ class KafkaSource:
                 self._waiting = await self._asked(max_records, seconds)
             except Exception as error:
                 self._leave()
-                raise SourceUnavailable(f"Kafka topic {self._topic}: {type(error).__name__}") from error
+                raise self._unavailable(error) from error
         taken = _within(self._waiting[:max_records], max_bytes)
         self._waiting = self._waiting[len(taken) :]
         for record in taken:
@@ -176,7 +179,7 @@ class KafkaSource:
             # The group has moved on without this member; it will be told to join again.
             return False
         except Exception as error:
-            raise SourceUnavailable(f"Kafka topic {self._topic}: {type(error).__name__}") from error
+            raise self._unavailable(error) from error
         return True
 
     def lag(self) -> int:
@@ -210,7 +213,7 @@ class KafkaSource:
             consumer = AIOKafkaConsumer(**self._options)
             try:
                 async with asyncio.timeout(self._start_timeout):
-                    await start(consumer)
+                    await self._cluster.start(consumer)
             except BaseException:
                 self._end(consumer, 0)
                 raise
@@ -223,7 +226,7 @@ class KafkaSource:
         """Judge by the brokers' answers whether there is a connection: aiokafka only ever tries again.
 
         Raises:
-            SourceUnavailable: there was none for `silence_timeout`.
+            TimeoutError: there was none for `silence_timeout`.
         """
         held = consumer.assignment()
         answered = max((consumer.last_poll_timestamp(place) or 0 for place in held), default=0)
@@ -233,7 +236,11 @@ class KafkaSource:
             return
         self._silent_for += self._clock.monotonic() - began
         if self._silent_for > self._silence_timeout:
-            raise SourceUnavailable("no broker answers")
+            raise TimeoutError
+
+    def _unavailable(self, error: Exception) -> SourceUnavailable:
+        why = in_words(error)
+        return SourceUnavailable(f"Kafka topic {self._topic}: {why}", reason=why)
 
     async def _revoked(self) -> None:
         if self._settle is not None:

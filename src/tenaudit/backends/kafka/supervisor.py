@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.extras import MissingExtra
-from tenaudit.backends.kafka.background import abandon_producer, disown, end, sender_task, start
+from tenaudit.backends.kafka.background import abandon_producer, disown, end, sender_task
 
 try:
     from aiokafka.errors import ProducerClosed
@@ -16,7 +16,7 @@ except ImportError as error:
     raise MissingExtra("kafka", "aiokafka") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiokafka import AIOKafkaProducer
     from prometheus_client import Counter
@@ -31,11 +31,18 @@ class Supervisor:
 
     Args:
         build: makes a producer that has not started.
+        start: starts it.
         rebuilds: counts the producers given up, by reason.
     """
 
-    def __init__(self, build: Callable[[], AIOKafkaProducer], rebuilds: Counter) -> None:
+    def __init__(
+        self,
+        build: Callable[[], AIOKafkaProducer],
+        start: Callable[[AIOKafkaProducer], Awaitable[None]],
+        rebuilds: Counter,
+    ) -> None:
         self._build = build
+        self._start = start
         self._rebuilds = rebuilds
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
@@ -53,7 +60,8 @@ class Supervisor:
         """Return the producer, started; the caller sets the deadline.
 
         Raises:
-            KafkaError: no broker can be reached, or this was closed.
+            Exception: what `start` raises.
+            KafkaError: this was closed.
         """
         if self._producer is not None and sender_task(self._producer).done():
             self.retire("sender_dead")
@@ -65,7 +73,7 @@ class Supervisor:
         self._refuse_when_closed()
         producer = self._build()
         try:
-            await start(producer)
+            await self._start(producer)
             self._refuse_when_closed()
         except BaseException:
             self._end(producer, 0)

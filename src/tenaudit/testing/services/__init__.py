@@ -12,7 +12,7 @@ server answers its own protocol, and stops it when the block ends:
 from __future__ import annotations
 
 from tenaudit.testing.services.available import Availability, availability
-from tenaudit.testing.services.kafka_broker import KafkaChoice, kafka, restartable_kraft
+from tenaudit.testing.services.kafka_broker import KafkaChoice, kafka, restartable_kraft, secured_kraft
 from tenaudit.testing.services.lazy import LazyServices
 from tenaudit.testing.services.postgresql import postgres, restartable_postgres
 from tenaudit.testing.services.redis_server import redis
@@ -22,6 +22,7 @@ from tenaudit.testing.services.service import (
     PortTaken,
     PostgresService,
     RedisService,
+    SecuredKafka,
     ServiceUnavailable,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "PostgresService",
     "RedisService",
     "Restartable",
+    "SecuredKafka",
     "ServiceUnavailable",
     "availability",
     "kafka",
@@ -41,4 +43,5 @@ __all__ = [
     "redis",
     "restartable_kraft",
     "restartable_postgres",
+    "secured_kraft",
 ]

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tenaudit.testing.services.restartable import Restartable
+    from tenaudit.testing.services.service import SecuredKafka
 
-__all__ = ["KafkaChoice", "kafka", "restartable_kraft"]
+__all__ = ["KafkaChoice", "kafka", "restartable_kraft", "secured_kraft"]
 
 KafkaChoice = Literal["auto", "kraft", "mock"]
 
@@ -59,6 +60,25 @@ def restartable_kraft(*, pick_port: Callable[[], int] = kept_port) -> Iterator[R
     from tenaudit.testing.services.kafka_kraft import killable_kraft  # noqa: PLC0415 - needs confluent-kafka
 
     with killable_kraft(pick_port=pick_port) as server:
+        yield server
+
+
+@contextmanager
+def secured_kraft(*, pick_port: Callable[[], int] = free_port) -> Iterator[SecuredKafka]:
+    """Run an Apache Kafka of one's own with TLS, passwords and client certificates, which are made for it alone.
+
+    `TEST_KAFKA_BROKERS` changes nothing here.
+
+    Args:
+        pick_port: chooses the port of the plain listener; asked again when another process was faster.
+
+    Raises:
+        MissingExtra: `confluent-kafka` or `cryptography` is not installed.
+        ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
+    """
+    from tenaudit.testing.services.kafka_secured import secured  # noqa: PLC0415 - needs both
+
+    with secured(pick_port=pick_port) as server:
         yield server
 
 

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ except ImportError as error:
     raise MissingExtra("testing", "confluent-kafka") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tenaudit.testing.services.process import Child
     from tenaudit.testing.services.restartable import Restartable
 
-__all__ = ["killable_kraft", "kraft"]
+__all__ = ["Listener", "killable_kraft", "kraft"]
 
 _FORMAT_WITHIN = 60.0
 _READY_WITHIN = 60.0
@@ -51,7 +52,6 @@ _SINGLE_NODE = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "num.partitions": "1",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
@@ -76,19 +76,46 @@ _KILLABLE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A further way into the broker.
+
+    Args:
+        name: in upper case; the key of its address in `KafkaService.listeners`.
+        protocol: Kafka's security protocol, such as `SASL_SSL`.
+        settings: of this listener alone, without its prefix.
+
+    Example:
+        >>> Listener("SASL", "SASL_SSL", {"ssl.keystore.type": "PEM"}).protocol
+        'SASL_SSL'
+    """
+
+    name: str
+    protocol: str
+    settings: Mapping[str, str]
+
+
 @contextmanager
-def kraft(*, pick_port: Callable[[], int] = free_port, makes_topics: bool = True) -> Iterator[KafkaService]:
+def kraft(
+    *,
+    pick_port: Callable[[], int] = free_port,
+    makes_topics: bool = True,
+    listeners: Sequence[Listener] = (),
+    format_with: Sequence[str] = (),
+) -> Iterator[KafkaService]:
     """Run Apache Kafka on a free port of 127.0.0.1.
 
     Args:
-        pick_port: chooses the port.
+        pick_port: chooses the port of the plain listener.
         makes_topics: whether topics are made on first use, with one partition.
+        listeners: others beside it, each on a free port.
+        format_with: further arguments of `kafka-storage format`.
 
     Raises:
         ServiceUnavailable: Java or the jars cannot be had, or the broker does not start.
     """
     settings = {**_SINGLE_NODE, "auto.create.topics.enable": str(makes_topics).lower()}
-    with _serving(settings, pick_port, free_port) as server:
+    with _serving(settings, pick_port, free_port, listeners, format_with) as server:
         yield server.service
 
 
@@ -105,7 +132,11 @@ def killable_kraft(*, pick_port: Callable[[], int] = kept_port) -> Iterator[Rest
 
 @contextmanager
 def _serving(
-    settings: Mapping[str, str], pick_port: Callable[[], int], pick_controller: Callable[[], int]
+    settings: Mapping[str, str],
+    pick_port: Callable[[], int],
+    pick_controller: Callable[[], int],
+    listeners: Sequence[Listener] = (),
+    format_with: Sequence[str] = (),
 ) -> Iterator[Restartable[KafkaService]]:
     java = shutil.which("java")
     if java is None:
@@ -113,20 +144,23 @@ def _serving(
     classpath = f"{kafka_jars()}/*"
 
     def start(port: int) -> AbstractContextManager[Restartable[KafkaService]]:
-        return _on_port(java, classpath, settings, (port, pick_controller()))
+        places = {"PLAINTEXT": port, "CONTROLLER": pick_controller()}
+        places |= {listener.name: free_port() for listener in listeners}
+        listening = {**settings, **_listening(places, listeners)}
+        return _on_ports(java, classpath, listening, places, format_with)
 
     with on_free_port(start, pick=pick_port) as server:
         yield server
 
 
 @contextmanager
-def _on_port(
-    java: str, classpath: str, settings: Mapping[str, str], ports: tuple[int, int]
+def _on_ports(
+    java: str, classpath: str, settings: Mapping[str, str], places: Mapping[str, int], format_with: Sequence[str]
 ) -> Iterator[Restartable[KafkaService]]:
     with tempfile.TemporaryDirectory(prefix="tenaudit-kafka-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         cluster_id = _new_cluster_id()
-        properties = _write_configuration(folder, settings, ports)
+        properties = _write_configuration(folder, settings)
 
         def program(log: str, main: str, *arguments: str) -> Program:
             options = (*_JVM, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}")
@@ -134,10 +168,11 @@ def _on_port(
             return Program(argv, folder, folder / log, stop_within=_STOP_WITHIN)
 
         def ready(child: Child) -> KafkaService:
-            wait_ready(child, lambda: _probe(ports[0], cluster_id), within=_READY_WITHIN)
-            return KafkaService(bootstrap_servers=f"{HOST}:{ports[0]}", kind="kraft", version=KAFKA_VERSION)
+            wait_ready(child, lambda: _probe(places["PLAINTEXT"], cluster_id), within=_READY_WITHIN)
+            listeners = {name: f"{HOST}:{port}" for name, port in places.items() if name != "CONTROLLER"}
+            return KafkaService(listeners["PLAINTEXT"], "kraft", KAFKA_VERSION, listeners=listeners)
 
-        format_arguments = ("format", f"--cluster-id={cluster_id}", f"--config={properties}")
+        format_arguments = ("format", f"--cluster-id={cluster_id}", f"--config={properties}", *format_with)
         run(program("format.log", "kafka.tools.StorageTool", *format_arguments), within=_FORMAT_WITHIN)
         with serving(program("kafka.log", "kafka.Kafka", str(properties)), ready) as server:
             yield server
@@ -148,19 +183,28 @@ def _new_cluster_id() -> str:
     return "t" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode("ascii")[1:22]
 
 
-def _write_configuration(folder: Path, fixed: Mapping[str, str], ports: tuple[int, int]) -> Path:
-    port, controller = ports
-    broker_address = f"PLAINTEXT://{HOST}:{port}"
-    settings = {
-        **fixed,
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listeners": f"{broker_address},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": broker_address,
-        "log.dirs": str(folder / "data"),
+def _listening(places: Mapping[str, int], listeners: Sequence[Listener]) -> dict[str, str]:
+    """The settings of every listener, and of the controller's."""
+    protocols = dict.fromkeys(places, "PLAINTEXT") | {listener.name: listener.protocol for listener in listeners}
+    addresses = {name: f"{name}://{HOST}:{port}" for name, port in places.items()}
+    return {
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+        "controller.quorum.voters": f"1@{HOST}:{places['CONTROLLER']}",
+        "listeners": ",".join(addresses.values()),
+        "advertised.listeners": ",".join(address for name, address in addresses.items() if name != "CONTROLLER"),
+        **{
+            f"listener.name.{listener.name.lower()}.{key}": value
+            for listener in listeners
+            for key, value in listener.settings.items()
+        },
     }
+
+
+def _write_configuration(folder: Path, settings: Mapping[str, str]) -> Path:
     (folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
     properties = folder / "server.properties"
-    properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+    lines = [f"{key}={value}\n" for key, value in {**settings, "log.dirs": str(folder / "data")}.items()]
+    properties.write_text("".join(lines), encoding="utf-8")
     return properties
 
 

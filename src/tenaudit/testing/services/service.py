@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tenaudit._kernel.error import TenauditError
 
-__all__ = ["KafkaService", "PortTaken", "PostgresService", "RedisService", "ServiceUnavailable"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["KafkaService", "PortTaken", "PostgresService", "RedisService", "SecuredKafka", "ServiceUnavailable"]
 
 
 class ServiceUnavailable(TenauditError):  # noqa: N818 - reads as a fact where it is raised
@@ -66,6 +70,7 @@ class KafkaService:
             nothing on disk and knows no transactions log, "external" when `TEST_KAFKA_BROKERS` named it.
         version: of Apache Kafka or of librdkafka; empty for an external cluster.
         note: why a mock stands in for the real broker; empty otherwise.
+        listeners: `host:port` of each listener of a broker started here, by its name.
 
     Example:
         >>> KafkaService(bootstrap_servers="127.0.0.1:9092", kind="external")
@@ -76,3 +81,36 @@ class KafkaService:
     kind: Literal["kraft", "mock", "external"] = "kraft"
     version: str = ""
     note: str = ""
+    listeners: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecuredKafka:
+    """An Apache Kafka that also has a listener with TLS and a password, and one with TLS and client certificates.
+
+    Args:
+        service: the broker, by its plain listener.
+        sasl_servers: `host:port` of `SASL_SSL`, where *user* may log in by `PLAIN` and by `SCRAM-SHA-512`.
+        mutual_servers: `host:port` of `SSL`, where a client without a certificate is turned away.
+        user: who may log in.
+        password: of that user; kept out of the repr.
+        authority: file with the certificate, in PEM, that the broker's is signed with. That one is good for 127.0.0.1
+            and for no other name.
+        client: file with a certificate that the broker takes from a client, and its key.
+
+    Example:
+        >>> from pathlib import Path
+        >>> plain = KafkaService(bootstrap_servers="127.0.0.1:9092")
+        >>> files = Path("ca.pem"), Path("client.pem")
+        >>> kafka = SecuredKafka(plain, "127.0.0.1:9093", "127.0.0.1:9094", "audit", "hidden", *files)
+        >>> "hidden" in repr(kafka)
+        False
+    """
+
+    service: KafkaService
+    sasl_servers: str
+    mutual_servers: str
+    user: str
+    password: str = field(repr=False)
+    authority: Path
+    client: Path
