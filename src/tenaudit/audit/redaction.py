@@ -27,15 +27,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from tenaudit.audit.integrity.canonical import CanonicalError, canonical_json
-from tenaudit.audit.redaction_paths import (
-    CompiledPaths,
-    InvalidRedactionPath,
-    PathState,
-    compile_paths,
-)
+from tenaudit.audit.redaction_paths import CompiledPaths, InvalidRedactionPath, PathState, compile_paths
+from tenaudit.audit.redaction_plan import GONE, Replacements, Replacing, Tags, Walk, is_container, plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "HASH_PREFIX",
@@ -68,18 +64,8 @@ _WHOLLY_MASKED = 8
 _HASH_BYTES = 16
 _MASKED = re.compile(r"\*{4}(?:.{4})?", re.DOTALL)
 _HASHED = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{{2 * _HASH_BYTES}}}")
-_GONE: Final = object()
+_MORE = frozenset(f"+more:{action}" for action in _STRENGTH)
 _ABSENT: Final = object()
-
-
-# What is left of a value, by the mark of the path that ends at it.
-_Replacements: TypeAlias = "tuple[Callable[[Any], Any], ...]"
-
-
-class _Replacing(NamedTuple):
-    of_key: _Replacements
-    of_item: _Replacements
-    strongest: int
 
 
 class RedactionRule(NamedTuple):
@@ -138,8 +124,7 @@ class Redactor:
     paths: Sequence[str | RedactionRule]
     action: RedactionAction = "mask"
     key: bytes | None = field(default=None, repr=False)
-    _compiled: CompiledPaths = field(init=False, repr=False, compare=False)
-    _replacing: _Replacing = field(init=False, repr=False, compare=False)
+    _walk: Walk = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.paths, str | RedactionRule):
@@ -151,35 +136,44 @@ class Redactor:
         if "hash" in actions and not self.key:
             raise ValueError("key: the action hash needs one")
         marks = [_STRENGTH.index(rule.action) for rule in rules]
-        object.__setattr__(self, "_compiled", compile_paths([rule.path for rule in rules], marks))
+        start = compile_paths([rule.path for rule in rules], marks).start
         hashed = partial(_hash, self.key or b"")
-        replacing = _Replacing(
-            (_kept, masked, hashed, _remove_key), (_kept, masked, hashed, _remove_item), max(marks, default=0)
-        )
-        object.__setattr__(self, "_replacing", replacing)
+        of_key, of_item = (_kept, masked, hashed, _remove_key), (_kept, masked, hashed, _remove_item)
+        replacing = Replacing(of_key, of_item, _STRENGTH, max(marks, default=0))
+        walk, _ = plan_of(start, "", MAX_WALK_DEPTH, of_key, replacing, partial(_look_at_all, replacing))
+        object.__setattr__(self, "_walk", walk)
         object.__setattr__(self, "paths", tuple(self.paths))
 
     def __call__(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the redacted copy of an event and the tags that name what was touched."""
-        walk = _Walk(self._replacing)
-        redacted = walk.object(event, self._compiled.start, "", MAX_WALK_DEPTH)
-        return dict(event) if redacted is event else redacted, walk.tags()
+        tags: Tags = {}
+        redacted = self._walk(event, tags)
+        return dict(event) if redacted is event else redacted, _told(tags)
+
+
+def _told(tags: Tags) -> tuple[str, ...]:
+    if len(tags) <= MAX_TAGS:
+        return tuple(sorted(tags))
+    places = [tag for tag in tags if tag not in _MORE]
+    more = {f"+more:{_STRENGTH[tags[tag]]}" for tag in places[MAX_TAGS:]}
+    return tuple(sorted({*places[:MAX_TAGS], *more, *(_MORE & tags.keys())}))
+
+
+def _look_at_all(replacing: Replacing, state: PathState, place: str, room: int, replace: Replacements) -> Walk:
+    """Return a walk that looks at whatever is there, for paths that may lead through any key."""
+    return lambda value, tags: _Walk(replacing, tags).value(value, state, place, room, replace)
 
 
 class _Walk:
     """One pass over one event; a method returns the very value it was given if nothing below was touched."""
 
-    __slots__ = ("_more", "_of_item", "_of_key", "_strongest", "_tags")
+    __slots__ = ("_replacing", "_tags")
 
-    def __init__(self, replacing: _Replacing) -> None:
-        self._of_key, self._of_item, self._strongest = replacing
-        self._tags: set[str] = set()
-        self._more: set[str] = set()
+    def __init__(self, replacing: Replacing, tags: Tags) -> None:
+        self._replacing = replacing
+        self._tags = tags
 
-    def tags(self) -> tuple[str, ...]:
-        return tuple(sorted(self._tags | self._more))
-
-    def object(self, value: Mapping[Any, Any], state: PathState, place: str, room: int) -> Any:
+    def _object(self, value: Mapping[Any, Any], state: PathState, place: str, room: int) -> Any:
         copy: dict[Any, Any] | None = None
         steps = state.steps_at(place)
         for key in state.keys_of(value):
@@ -188,65 +182,56 @@ class _Walk:
                 continue
             step = steps.get(key)
             below = state.after_key(key) if step is None else step[0]
-            if not below.hit and not (below.live and _is_container(item)):
+            if not below.hit and not (below.live and is_container(item)):
                 continue
             there = state.step(steps, place, key, below) if step is None else step[1]
-            new = self._value(item, below, there, room - 1, self._of_key)
-            if new is item:
-                continue
-            copy = dict(value) if copy is None else copy
-            if new is _GONE:
-                del copy[key]
-            else:
-                copy[key] = new
+            new = self.value(item, below, there, room - 1, self._replacing.of_key)
+            if new is not item:
+                copy = dict(value) if copy is None else copy
+                if new is GONE:
+                    del copy[key]
+                else:
+                    copy[key] = new
         return value if copy is None else copy
 
     def _array(self, value: Sequence[Any], state: PathState, place: str, room: int) -> Any:
         copy: list[Any] | None = None
         for index, item in enumerate(value):
             below = state.after_item(index)
-            if not below.hit and not (below.live and _is_container(item)):
+            if not below.hit and not (below.live and is_container(item)):
                 continue
-            new = self._value(item, below, state.item_place(place, index), room - 1, self._of_item)
+            new = self.value(item, below, state.item_place(place, index), room - 1, self._replacing.of_item)
             if new is not item:
                 copy = list(value) if copy is None else copy
                 copy[index] = new
         return value if copy is None else copy
 
-    def _value(self, value: Any, state: PathState, place: str, room: int, replace: _Replacements) -> Any:
-        mark = state.hit or (self._strongest if room == 0 else 0)
+    def value(self, value: Any, state: PathState, place: str, room: int, replace: Replacements) -> Any:
+        mark = state.hit or (self._replacing.strongest if room == 0 else 0)
         if mark:
             new = replace[mark](value)
             if new is not value:
                 self._touch(place, mark)
             return new
         if type(value) is dict or isinstance(value, Mapping):
-            return self.object(value, state, place, room)
+            return self._object(value, state, place, room)
         return self._array(value, state, place, room)
 
     def _touch(self, place: str, mark: int) -> None:
         tag = f"{place}:{_STRENGTH[mark]}"
-        if len(self._tags) < MAX_TAGS:
-            self._tags.add(tag)
-        elif tag not in self._tags:
-            self._more.add(f"+more:{_STRENGTH[mark]}")
-
-
-def _is_container(value: Any) -> bool:
-    return type(value) is dict or (
-        not isinstance(value, (str, int, float)) and isinstance(value, (dict, list, tuple, Mapping))
-    )
+        # Places come from keys, which may be hostile.
+        if len(self._tags) >= MAX_TAGS and tag not in self._tags:
+            tag = f"+more:{_STRENGTH[mark]}"
+        self._tags[tag] = mark
 
 
 def masked(value: Any) -> Any:
     """Return what the action `mask` leaves of a value."""
-    if value is None:
-        return None
     if not isinstance(value, str):
-        return MASK
-    if value.startswith(MASK) and _MASKED.fullmatch(value):
-        return value
-    return MASK + value[-_VISIBLE:] if len(value) > _WHOLLY_MASKED else MASK
+        return None if value is None else MASK
+    if len(value) > _WHOLLY_MASKED:
+        return MASK + value[-_VISIBLE:]
+    return value if _MASKED.fullmatch(value) else MASK
 
 
 def _hash(key: bytes, value: Any) -> Any:
@@ -264,7 +249,7 @@ def _kept(value: Any) -> Any:
 
 
 def _remove_key(_value: Any) -> Any:
-    return _GONE
+    return GONE
 
 
 def _remove_item(_value: Any) -> Any:

@@ -110,6 +110,16 @@ class PathState:
         self.hit = max((node.mark for node in nodes), default=0)
         self.live = any(node.edges for node in nodes)
 
+    @property
+    def only_names(self) -> Sequence[str] | None:
+        """The keys that a path may go through, None where it may be any."""
+        return None if self._any_key else self._names
+
+    @property
+    def names_items(self) -> bool:
+        """Whether a path names an item by its index."""
+        return any(isinstance(token, int) for token in self._known)
+
     def keys_of(self, value: Mapping[Any, Any]) -> Iterable[Any]:
         """Return keys of an object that a path may go through: the few named ones, there or not, where that is all."""
         return value if self._any_key or len(self._names) > len(value) else self._names

@@ -385,3 +385,38 @@ def test_what_lies_too_deep_is_redacted_by_the_action_that_leaves_least():
     assert "secret" not in str(event)
     assert len(tags) == 1
     assert tags[0].endswith(":remove")
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_a_plan_and_a_look_at_everything_leave_the_same(wild):
+    # A path that any key may lead on makes the walk look at every key; without one the places are known beforehand.
+    rules = [
+        RedactionRule("payload.card", "hash"),
+        RedactionRule("payload.items[*].email", "remove"),
+        RedactionRule("payload.person.kin[*].deep[*].ssn", "remove"),
+        "payload.person.kin[*].ssn",
+        "payload.labels",
+        "payload.missing.deep.down",
+        *([RedactionRule("*.nowhere")] if wild else []),
+    ]
+    event, tags = Redactor(rules, "mask", b"key")(EVENT)
+    assert event["payload"]["items"] == [{"n": 1}, {"n": 2}, "loose"]
+    assert event["payload"]["person"]["kin"] == [{"ssn": "****9999"}, {"deep": [{}]}]
+    assert event["payload"]["labels"] == MASK
+    assert event["payload"]["card"].startswith("hmac-sha256:")
+    assert tags == (
+        "payload.card:hash",
+        "payload.items[*].email:remove",
+        "payload.labels:mask",
+        "payload.person.kin[*].deep[*].ssn:remove",
+        "payload.person.kin[*].ssn:mask",
+    )
+
+
+def test_more_names_than_an_object_has_fields_are_looked_for_by_its_fields():
+    names = [f"n{number}" for number in range(100)]
+    event, tags = Redactor([f"payload.{name}" for name in names])({"payload": {"n7": 1, "x": 2}})
+    assert (event, tags) == ({"payload": {"n7": MASK, "x": 2}}, ("payload.n7:mask",))
+    event, tags = Redactor([f"payload.{name}" for name in names])({"payload": dict.fromkeys(names, 1)})
+    assert len(tags) == MAX_TAGS + 1
+    assert set(event["payload"].values()) == {MASK}
