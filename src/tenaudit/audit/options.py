@@ -7,6 +7,7 @@ from uuid import UUID
 
 from tenaudit._kernel.bounds import check_counts, check_seconds
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.redaction_policy import check_redaction
 from tenaudit.audit.spool import Spool
 
 __all__ = ["ProducerOptions", "check_wiring"]
@@ -14,8 +15,10 @@ __all__ = ["ProducerOptions", "check_wiring"]
 _MAX_SERVICE = 128
 
 
-def check_wiring(service: object, spool: object | None, overflow: str, account_tenant: object | None) -> None:
-    """Refuse a service name that no event can carry, a spool or a tenant that is none, and a policy without its spool.
+def check_wiring(
+    service: object, spool: object | None, overflow: str, account_tenant: object | None, redaction: object | None
+) -> None:
+    """Refuse a service name that no event can carry, parts that are none, and an overflow policy without its spool.
 
     Raises:
         ConfigurationError: as above.
@@ -26,6 +29,7 @@ def check_wiring(service: object, spool: object | None, overflow: str, account_t
         raise ConfigurationError("spool must be a Spool, for example tenaudit.backends.spool.DiskSpool(folder)")
     if account_tenant is not None and not isinstance(account_tenant, UUID):
         raise ConfigurationError("account_tenant must be the UUID of the tenant that the closing records belong to")
+    check_redaction(redaction)
     if not isinstance(service, str) or not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
         raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
 

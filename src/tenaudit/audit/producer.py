@@ -103,7 +103,7 @@ class AuditProducer:
         account_tenant: UUID | None = None,
         redaction: RedactionPolicy | None = None,
     ) -> None:
-        check_wiring(service, spool, overflow, account_tenant)
+        check_wiring(service, spool, overflow, account_tenant, redaction)
         self.service, self._sink, self._spool = service, sink, spool
         self._options = ProducerOptions(
             capacity, max_bytes, overflow, batch_size, linger, close_timeout, write_timeout, block_timeout, spool_after

@@ -29,26 +29,12 @@ if TYPE_CHECKING:
     from tenaudit.audit.redaction_detectors import Detector
     from tenaudit.audit.redaction_paths import PathState
 
-__all__ = ["RedactionMode", "RedactionPolicy"]
+__all__ = ["RedactionMode", "RedactionPolicy", "check_redaction"]
 
 RedactionMode: TypeAlias = Literal["off", "log", "enforce"]
 
 # What a rule may reach; the rest identifies an event, orders it, or is what events are filtered by.
 _OPEN = ("actor_id", "actor_type", "resource_type", "resource_id", "payload")
-_FIXED = (
-    "event_id",
-    "tenant_id",
-    "occurred_at",
-    "action",
-    "outcome",
-    "severity",
-    "service",
-    "trace_id",
-    "schema_version",
-    "redactions",
-    "producer_id",
-    "seq",
-)
 # A name that no path has.
 _ANY_NAME = "\x00"
 
@@ -71,8 +57,8 @@ class RedactionPolicy:
         clock: tells the time of the last redaction.
 
     Raises:
-        ConfigurationError: a path that does not follow the grammar or names what cannot be redacted, an unknown action
-            or mode, `hash` without a key, or a tenant that is no UUID; it names the rule.
+        ConfigurationError: a path that does not follow the grammar or begins with what cannot be redacted, an unknown
+            action or mode, `hash` without a key, or a tenant that is no UUID; it names the rule.
 
     Example:
         >>> from prometheus_client import CollectorRegistry
@@ -155,6 +141,16 @@ class RedactionPolicy:
         return (redacted, tags) if self.mode == "enforce" else ({}, ())
 
 
+def check_redaction(redaction: object) -> None:
+    """Refuse what is given as the redaction of a producer or an outbox and is no policy.
+
+    Raises:
+        ConfigurationError: as above.
+    """
+    if redaction is not None and not isinstance(redaction, RedactionPolicy):
+        raise ConfigurationError("redaction must be a RedactionPolicy; a Redactor is for readers alone")
+
+
 def _more_tags(tags: tuple[str, ...], places: set[str]) -> tuple[str, ...]:
     more = {f"{place}:mask" for place in places}.difference(tags)
     room = max(0, MAX_TAGS - len(tags))
@@ -170,12 +166,9 @@ def _redactor(place: str, rules: Sequence[str | RedactionRule], key: bytes | Non
     for rule in redactor.paths:
         path = rule.path if isinstance(rule, RedactionRule) else rule
         start = compile_paths([path]).start
-        if _leads_on(start, _ANY_NAME):
-            # A wild card; it means what can be redacted.
-            continue
-        for name in _FIXED:
-            if _leads_on(start, name):
-                raise ConfigurationError(f"{place}: {path!r}: {name} cannot be redacted")
+        # A wild card reaches what can be redacted, and nothing else.
+        if not any(_leads_on(start, name) for name in (*_OPEN, _ANY_NAME)):
+            raise ConfigurationError(f"{place}: {path!r}: a rule begins with one of {', '.join(_OPEN)}")
     return redactor
 
 

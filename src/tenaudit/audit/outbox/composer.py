@@ -18,6 +18,7 @@ from tenaudit.audit.draft import event_of
 from tenaudit.audit.intake import Intake, is_context
 from tenaudit.audit.outcomes import EmitRejected
 from tenaudit.audit.payload import PayloadRefused
+from tenaudit.audit.redaction_policy import check_redaction
 from tenaudit.audit.schema.promise import promising
 from tenaudit.errors.instruments import counter
 from tenaudit.security.context import context_or_none
@@ -51,7 +52,7 @@ class OutboxComposer:
         redaction: what is taken out of an event before it is written.
 
     Raises:
-        ConfigurationError: *service* is a name that no event can carry.
+        ConfigurationError: *service* is a name that no event can carry, or *redaction* is no policy.
 
     Example:
         >>> from tenaudit.security import Actor, SecurityContext, TraceContext
@@ -72,6 +73,7 @@ class OutboxComposer:
     ) -> None:
         if not 0 < len(service) <= _MAX_SERVICE or "\x00" in service:
             raise ConfigurationError(f"service must name the service, in at most {_MAX_SERVICE} characters")
+        check_redaction(redaction)
         self.service = service
         self._clock = clock or SystemClock()
         self._intake = Intake(self._clock, schemas)
