@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 
 from hypothesis import strategies as st
 
@@ -44,6 +44,13 @@ odd_values = st.recursive(
 _usual = dict(an_event(0))
 
 
+class Boom(tzinfo):
+    """A zone that knows nothing."""
+
+    def utcoffset(self, _moment):
+        raise KeyError("x")
+
+
 def _without(gone):
     event = AuditEvent.model_construct(**{name: value for name, value in _usual.items() if name not in gone})
     # What has a default is made with it, and taken away again.
@@ -55,8 +62,9 @@ def _without(gone):
 updated = st.dictionaries(st.sampled_from(FIELDS), odd_values, min_size=1, max_size=3).map(
     lambda update: an_event(0).model_copy(update=update)
 )
+zoneless = st.builds(lambda: an_event(0).model_copy(update={"occurred_at": datetime(2026, 1, 1, tzinfo=Boom())}))
 incomplete = st.sets(st.sampled_from(FIELDS), min_size=1).map(_without)
-odd_events = updated | incomplete
+odd_events = updated | incomplete | zoneless
 
 HOPELESS = {
     "a year that UTC lacks": {"occurred_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))},

@@ -122,6 +122,13 @@ def test_the_usual_event_never_takes_a_closer_look(number, payload):
     assert check(encode_event(event)) == event
 
 
+def test_fractions_and_depth_are_read_the_quick_way_too():
+    # A validator that tries one kind of value after the other took seconds and gigabytes to say no to this.
+    payload = {"track": [{"lat": 46.9 + n, "lon": 7.4, "at": [0.5, [1.5, [n]]]} for n in range(3_000)]}
+    event = an_event(1, payload=payload)
+    assert check(encode_event(event)) == event
+
+
 @pytest.mark.parametrize("event_id", ["0190a5b2-7c00-7000-4000-000000000001", "0190a5b2-7c00-7000-c000-000000000001"])
 def test_an_id_of_another_variant_is_not_taken(event_id):
     assert plain_event(json.dumps(RECORD | {"event_id": event_id}).encode()) is None

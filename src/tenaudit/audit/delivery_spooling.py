@@ -28,6 +28,8 @@ _PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 _LOOK_SECONDS = 0.05
 _CANCEL_SECONDS = 0.25
+# Before a spool that could not be read is tried again.
+_UNREADABLE_SECONDS = 1.0
 
 
 class SpoolingDelivery(Delivery):
@@ -107,9 +109,17 @@ class SpoolingDelivery(Delivery):
                 return
             # Also beside a spool that cannot be read: it must not stop what is in memory. But not beside one that a
             # refill has filled while the last of it was carried: that would overtake.
-            if self._has_more and past_spool:
-                await self._take_turn()
+            if past_spool:
+                await self._take_turns()
             if self._closing and self._in_flight:
+                return
+
+    async def _take_turns(self) -> None:
+        """Deliver a batch from memory; beside a spool that cannot be read as many as a second allows."""
+        until = self._now() + _UNREADABLE_SECONDS
+        while self._has_more:
+            await self._take_turn()
+            if self._in_flight or not self._lane.unreadable or self._now() > until:
                 return
 
     async def _refill(self) -> None:

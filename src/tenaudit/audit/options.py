@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from tenaudit._kernel.bounds import check_counts, check_seconds
+from tenaudit._kernel.bounds import INT32_SECONDS, check_counts, check_seconds
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.redaction_policy import check_redaction
 from tenaudit.audit.spool import Spool
@@ -62,6 +62,8 @@ class ProducerOptions:
             raise ConfigurationError(f"overflow must be 'drop', 'block' or 'spool', not {self.overflow!r}")
         check_counts(capacity=self.capacity, max_bytes=self.max_bytes, batch_size=self.batch_size)
         check_seconds(
+            # A wait of a thread can be told no longer time.
+            most=INT32_SECONDS,
             close_timeout=self.close_timeout,
             write_timeout=self.write_timeout,
             block_timeout=self.block_timeout,

@@ -7,14 +7,17 @@ miss an odd value than hide an honest one: what has check digits is checked.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from operator import is_not
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from tenaudit.audit.redaction import MASK, MAX_WALK_DEPTH, masked
 from tenaudit.audit.redaction_paths import key_place
+from tenaudit.audit.redaction_plan import is_container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 __all__ = ["DETECTORS", "Detector", "find_detected", "mask_detected"]
 
@@ -61,8 +64,39 @@ _IBAN_LENGTHS: Mapping[str, int] = MappingProxyType(
 )
 
 
+# In one, and as it is printed on a card; among other numbers too, so a place may begin several of them.
+_CARDS = tuple(
+    re.compile(rf"(?<![\dA-Za-z.-])(?=({shape})(?![\dA-Za-z]|[.-]\d))", re.ASCII)
+    for shape in (
+        r"\d{12,19}",
+        r"\d{4}([ -])\d{4}\2\d{4}\2\d{4}",
+        r"\d{4}([ -])\d{4}\2\d{4}\2\d{4}\2\d{3}",
+        r"\d{4}([ -])\d{6}\2\d{4,5}",
+    )
+)
+_IBAN = re.compile(r"(?<![A-Za-z\d])(?=([A-Z]{2}\d\d(?: ?[A-Z\d]){8,29}))", re.ASCII)
+_EMAIL = re.compile(
+    r"(?<![\w.%+-])[\w.%+-]{1,256}@[A-Za-z\d](?:[A-Za-z\d-]{0,62}\.){1,8}[A-Za-z]{2,63}(?![A-Za-z\d])", re.ASCII
+)
+# RFC 7519: the first two parts are JSON objects, whose base64url begins with `eyJ`.
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,8192}\.eyJ[\w-]{2,16384}\.[\w-]{0,8192}", re.ASCII)
+_KEY = re.compile(
+    r"(?<![A-Za-z\d])(?:A[KS]IA[A-Z2-7]{16}(?![A-Za-z\d])|gh[pousr]_[A-Za-z\d]{36,255}"
+    r"|github_pat_\w{22,255}|[rs]k_live_[A-Za-z\d]{16,255}|xox[abeprs]-[A-Za-z\d-]{10,255}"
+    r"|AIza[\w-]{35}(?![\w-]))"
+    # To its end, and without one to that of the text.
+    r"|-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----(?:(?!-----END)[\s\S])*(?:-----END [A-Z ]{0,24}PRIVATE KEY-----)?",
+    re.ASCII,
+)
+
+
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    for shape in _CARDS:
+        yield from (match.span(1) for match in shape.finditer(text) if _is_card(match[1]))
+
+
 def _is_card(found: str) -> bool:
-    digits = re.sub(r"[ -]", "", found)
+    digits = found.replace(" ", "").replace("-", "")
     if not _ISSUERS.fullmatch(digits) or (digits[0] in "25" and not _MASTERCARD.fullmatch(digits)):
         return False
     # The Luhn sum (ISO/IEC 7812-1, annex B): every second digit from the right is doubled.
@@ -70,57 +104,34 @@ def _is_card(found: str) -> bool:
     return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
-def _is_iban(found: str) -> bool:
-    text = found.replace(" ", "")
-    if _IBAN_LENGTHS.get(text[:2]) != len(text):
-        return False
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    for match in _IBAN.finditer(text):
+        signs = [place for place, sign in enumerate(match[1]) if sign != " "]
+        length = _IBAN_LENGTHS.get(match[1][:2], len(signs) + 1)
+        if length > len(signs):
+            continue
+        start, end = match.start(1), match.start(1) + signs[length - 1] + 1
+        if not text[end : end + 1].isalnum() and _is_iban(text[start:end].replace(" ", "")):
+            yield start, end
+
+
+def _is_iban(text: str) -> bool:
     # ISO 7064 MOD 97-10, with letters as numbers from 10 on.
     return int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
 
 
-def _any(_found: str) -> bool:
-    return True
+def _all(pattern: re.Pattern[str]) -> Callable[[str], Iterator[tuple[int, int]]]:
+    return lambda text: (match.span() for match in pattern.finditer(text))
 
 
-# What must be in a text at all, what the value looks like, and what it has to be beyond that.
-_KINDS: Mapping[Detector, tuple[re.Pattern[str], re.Pattern[str], Callable[[str], bool]]] = MappingProxyType(
+# What must be in a text at all, and what finds the values.
+_KINDS: Mapping[Detector, tuple[re.Pattern[str], Callable[[str], Iterator[tuple[int, int]]]]] = MappingProxyType(
     {
-        "card": (
-            re.compile(r"\d{4}[ -]?\d{4}"),
-            re.compile(r"(?<![\dA-Za-z.-])\d(?:[ -]?\d){12,18}(?![\dA-Za-z]|[.-]\d)", re.ASCII),
-            _is_card,
-        ),
-        "iban": (
-            re.compile(r"[A-Z]{2}\d\d"),
-            re.compile(r"(?<![A-Za-z\d])[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){2,7}(?: ?[A-Z\d]{1,3})?(?![A-Za-z\d])", re.ASCII),
-            _is_iban,
-        ),
-        "email": (
-            re.compile("@"),
-            re.compile(
-                r"(?<![\w.%+-])[\w.%+-]{1,64}@[A-Za-z\d](?:[A-Za-z\d-]{0,62}\.){1,8}[A-Za-z]{2,63}(?![\w-])", re.ASCII
-            ),
-            _any,
-        ),
-        # RFC 7519: the first two parts are JSON objects, whose base64url begins with `eyJ`.
-        "jwt": (
-            re.compile("eyJ"),
-            re.compile(r"(?<![\w-])eyJ[\w-]{8,8192}\.eyJ[\w-]{2,16384}\.[\w-]{0,8192}", re.ASCII),
-            _any,
-        ),
-        "key": (
-            re.compile(r"(?:AKIA|ASIA|gh[pousr]_|github_pat_|[rs]k_live_|xox[abeprs]-|AIza|PRIVATE KEY-----)"),
-            re.compile(
-                r"(?<![A-Za-z\d])(?:A[KS]IA[A-Z2-7]{16}(?![A-Za-z\d])|gh[pousr]_[A-Za-z\d]{36,255}"
-                r"|github_pat_\w{22,255}|[rs]k_live_[A-Za-z\d]{16,255}|xox[abeprs]-[A-Za-z\d-]{10,255}"
-                r"|AIza[\w-]{35}(?![\w-]))"
-                # To its end, and without one to that of the text.
-                r"|-----BEGIN [A-Z ]{0,24}PRIVATE KEY-----(?:(?!-----END)[\s\S])*"
-                r"(?:-----END [A-Z ]{0,24}PRIVATE KEY-----)?",
-                re.ASCII,
-            ),
-            _any,
-        ),
+        "card": (re.compile(r"\d{4}[ -]?\d{4}"), _cards),
+        "iban": (re.compile(r"[A-Z]{2}\d\d"), _ibans),
+        "email": (re.compile("@"), _all(_EMAIL)),
+        "jwt": (re.compile("eyJ"), _all(_JWT)),
+        "key": (re.compile(r"A[KS]IA|gh[pousr]_|github_pat_|[rs]k_live_|xox[abeprs]-|AIza|PRIVATE KEY-"), _all(_KEY)),
     }
 )
 
@@ -133,9 +144,9 @@ def find_detected(text: str, detectors: Iterable[Detector]) -> list[tuple[int, i
     """
     found: list[tuple[int, int, Detector]] = []
     for detector in detectors:
-        hint, shape, is_one = _KINDS[detector]
+        hint, find = _KINDS[detector]
         if hint.search(text):
-            found += [(*match.span(), detector) for match in shape.finditer(text) if is_one(match.group())]
+            found += [(*span, detector) for span in find(text)]
     found.sort()
     apart: list[tuple[int, int, Detector]] = []
     for one in found:
@@ -164,18 +175,18 @@ def _masked_in(value: Any, detectors: Collection[Detector], place: str, room: in
         if new is not value:
             touched.add(place)
         return new
-    if not isinstance(value, dict | list | tuple):
+    if not is_container(value):
         return value
     if room == 0:
         touched.add(place)
         return MASK
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         new = {
             key: _masked_in(item, detectors, key_place(place, key), room - 1, touched) for key, item in value.items()
         }
         return new if any(new[key] is not item for key, item in value.items()) else value
     new = [_masked_in(item, detectors, f"{place}[*]", room - 1, touched) for item in value]
-    return new if any(one is not item for one, item in zip(new, value, strict=True)) else value
+    return new if any(map(is_not, new, value)) else value
 
 
 def _masked_text(text: str, detectors: Collection[Detector]) -> str:

@@ -135,10 +135,12 @@ class PathState:
 
     def step(self, steps: dict[Any, _Step], place: str, key: object, below: PathState) -> str:
         """Return the name of a key's place; the step there is remembered if a path names the key."""
-        there = key_place(place, key)
         if isinstance(key, str) and key in self._known:
+            there = key_place(place, key)
             steps[key] = (below, there)
-        return there
+            return there
+        # A key that a wild card ends at may be what is to be hidden.
+        return f"{place}.*" if below.hit and place else key_place(place, key)
 
     def after_key(self, key: object) -> PathState:
         """Return the state at the value of a key."""

@@ -106,7 +106,7 @@ class RedactionPolicy:
 
     def __call__(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the wire form of an event as a reader may see it, and the tags that name what was hidden."""
-        redacted, tags = self._apply(str(record.get("tenant_id")), record, "read")
+        redacted, tags = self._apply(_tenant_text(record.get("tenant_id")), record, "read")
         if not tags:
             return dict(record), ()
         shown = {name: value for name, value in record.items() if name not in _OPEN or name in redacted}
@@ -139,6 +139,13 @@ class RedactionPolicy:
                 self._redacted.labels(layer, action).inc()
             self._last.set(self._clock.time_ns() / 1e9)
         return (redacted, tags) if self.mode == "enforce" else ({}, ())
+
+
+def _tenant_text(tenant_id: object) -> str:
+    try:
+        return str(UUID(str(tenant_id)))
+    except ValueError:
+        return ""
 
 
 def check_redaction(redaction: object) -> None:

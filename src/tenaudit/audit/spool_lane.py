@@ -207,7 +207,7 @@ class SpoolLane:
 
     def _reconcile(self) -> None:
         """Count own events that are not in the empty spool: damage took them."""
-        if self.is_empty and self.spooled:
+        if self.is_empty and self.spooled > 0:
             lost, self.spooled = self.spooled, 0
             self.refused += lost
             self._metrics.dropped("lost_in_spool", lost)

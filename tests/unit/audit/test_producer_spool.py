@@ -22,6 +22,7 @@ from tenaudit.audit import (
 )
 from tenaudit.backends.spool import DiskSpool
 from tenaudit.security import Actor, SecurityContext, TraceContext
+from tenaudit.testing.conformance import an_event
 from tenaudit.testing.scripted_sink import ScriptedSink
 
 CTX = SecurityContext(uuid.UUID(int=1), Actor("u-1"), frozenset(), TraceContext("a" * 32, None, False))
@@ -595,5 +596,93 @@ def test_what_comes_while_the_last_of_the_spool_is_carried_overtakes_nothing(rea
                 await asyncio.sleep(0)
             assert await producer.flush(30)
         assert numbers(sink) == list(range(215))
+
+    run(main)
+
+
+def left_behind(spool, count=3):
+    """Let a spool that fails hold what an earlier process left."""
+    spool.held = [an_event(n, payload={"n": n - count}) for n in range(count)]
+    spool.read_error = spool.error = SpoolError("disk")
+    return spool
+
+
+def test_a_spool_that_can_be_read_again_lets_nothing_overtake():
+    async def main():
+        sink, spool = ScriptedSink(), left_behind(HoppingSpool(0, 0))
+        async with make(sink, spool, batch_size=10) as producer:
+            emit(producer, 1)
+            await until(lambda: sink.events)
+            spool.read_error = spool.error = None
+            while len(sink.events) < 4:  # noqa: ASYNC110 - the very next pass is meant
+                await asyncio.sleep(0)
+            for number in range(1, 201):
+                emit(producer, 1, number)
+                await asyncio.sleep(0)
+            assert await producer.flush(30)
+        assert numbers(sink) == [0, -3, -2, -1, *range(1, 201)]
+
+    run(main)
+
+
+def test_a_sink_that_is_well_is_not_starved_beside_a_spool_that_is_not():
+    async def main():
+        sink, spool = ScriptedSink(), left_behind(MemorySpool())
+        async with make(sink, spool, batch_size=10, capacity=1000) as producer:
+            emit(producer, 500)
+            # Fifty batches, in the time of a few rests of the spool.
+            async with asyncio.timeout(10):
+                await until(lambda: producer.stats().delivered == 500)
+            spool.read_error = spool.error = None
+            await until(lambda: len(sink.events) == 503)
+        assert numbers(sink) == [*range(500), -3, -2, -1]
+
+    run(main)
+
+
+def test_a_sink_that_fails_at_the_end_is_not_asked_over_and_over():
+    async def main():
+        sink, spool = ScriptedSink(), MemorySpool()
+        async with make(sink, spool, batch_size=10, close_timeout=2.0) as producer:
+            sink.down = True
+            emit(producer, 10)
+            await until(lambda: producer.stats().spooled == 10)
+            emit(producer, 10, 10)
+            tries = sink.attempts
+        assert sink.attempts - tries < 20
+        assert numbers(sink) == []
+        assert [event.payload["n"] for event in spool.held] == list(range(20))
+
+    run(main)
+
+
+class LateSpool(MemorySpool):
+    """A spool that shows events before it says that it took them."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def append(self, events):
+        await super().append(events)
+        await self.answers.wait()
+
+
+def test_a_spool_that_shows_events_before_it_answers_makes_no_account_negative():
+    async def main():
+        sink, spool = ScriptedSink(), LateSpool()
+        async with make(sink, spool, batch_size=10) as producer:
+            sink.down = True
+            emit(producer, 5)
+            await until(lambda: producer.stats().spooled == 5)
+            spool.answers.clear()
+            emit(producer, 10, 5)
+            await until(lambda: len(spool.held) == 15)
+            sink.down = False
+            await until(lambda: len(sink.events) == 15 and not spool.held)
+            spool.answers.set()
+            async with asyncio.timeout(10):
+                await until(lambda: producer.stats() == (15, 15, 0, 0, 0, 0))
 
     run(main)

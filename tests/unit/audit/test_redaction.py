@@ -356,9 +356,8 @@ def test_each_rule_has_its_own_action_and_the_one_that_leaves_least_wins():
     assert "ssn" not in event["payload"]["person"]
     assert event["payload"]["items"][0]["email"] == "****.org"
     assert tags == (
-        "payload.card.cvc:hash",
+        "payload.card.*:hash",
         "payload.card.number:hash",
-        "payload.card.year:hash",
         "payload.items[*].email:mask",
         "payload.person.kin[*].deep[*].ssn:remove",
         "payload.person.kin[*].ssn:remove",
@@ -420,3 +419,19 @@ def test_more_names_than_an_object_has_fields_are_looked_for_by_its_fields():
     event, tags = Redactor([f"payload.{name}" for name in names])({"payload": dict.fromkeys(names, 1)})
     assert len(tags) == MAX_TAGS + 1
     assert set(event["payload"].values()) == {MASK}
+
+
+def test_a_key_that_a_wild_card_ends_at_is_not_told():
+    redacted, tags = Redactor(["payload.by_mail.*"], "remove")({"payload": {"by_mail": {"bob@example.org": 1}}})
+    assert (redacted, tags) == ({"payload": {"by_mail": {}}}, ("payload.by_mail.*:remove",))
+
+
+def test_hostile_keys_do_not_make_a_redactor_grow():
+    compiled = compile_paths(["payload.**.secret", "payload.*.other"])
+    redactor = Redactor(["payload.**.secret", "payload.*.other"])
+    for number in range(300):
+        redactor({"payload": {f"k{number}": {f"l{number}": {"secret": 1}, "other": 2}}})
+    states = list(compiled._states.values())
+    assert len(states) < 20
+    assert max(len(state._steps) for state in states) <= 16
+    assert max(len(steps) for state in states for steps in state._steps.values()) <= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 import pytest
@@ -63,7 +64,14 @@ HONEST = {
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in FOUND.items() for text in texts])
 def test_what_gives_itself_away_is_found_wherever_it_stands(kind, text):
-    for before, after in (("", ""), ("(", ")"), ("see: ", ", please"), ('"', '"')):
+    for before, after in (
+        ("", ""),
+        ("(", ")"),
+        ("see: ", ", please"),
+        ('"', '"'),
+        ("on 2024-07-12 ", " 12/27"),
+        ("A ", " EUR"),
+    ):
         around = f"{before}{text}{after}"
         assert find_detected(around, DETECTORS) == [(len(before), len(before) + len(text), kind)], around
 
@@ -71,6 +79,25 @@ def test_what_gives_itself_away_is_found_wherever_it_stands(kind, text):
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in HONEST.items() for text in texts])
 def test_what_only_looks_like_it_is_left(kind, text):
     assert find_detected(text, [kind]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("4111 1111 1111 1111 123", ["4111 1111 1111 1111"]),
+        ("4111111111111111 123", ["4111111111111111"]),
+        ("378282246310005 1234", ["378282246310005"]),
+        ("3782 822463 10005 1234", ["3782 822463 10005"]),
+        ("qty 2 4111111111111111 5555555555554444", ["4111111111111111", "5555555555554444"]),
+        ("AT61 1904 3002 3457 3201 EUR", ["AT61 1904 3002 3457 3201"]),
+        ("ES9121000418450200051332 BIC CAIXESBB", ["ES9121000418450200051332"]),
+        ("PL61 1090 1014 0000 0712 1981 2874 PLN", ["PL61 1090 1014 0000 0712 1981 2874"]),
+        ("bob@example.org-", ["bob@example.org"]),
+        ("x" * 200 + "@example.org", ["x" * 200 + "@example.org"]),
+    ],
+)
+def test_a_value_among_others_of_its_kind_is_found(text, found):
+    assert [text[start:end] for start, end, _ in find_detected(text, DETECTORS)] == found
 
 
 def test_a_key_without_an_end_hides_the_rest_of_its_text():
@@ -95,6 +122,11 @@ def test_texts_are_masked_in_part_and_the_rest_is_shared():
     assert masked["b"] is value["b"]
     assert mask_detected(masked, DETECTORS, "payload") == (masked, set())
     assert mask_detected(value["b"], DETECTORS, "payload")[0] is value["b"]
+
+
+def test_an_object_that_is_no_dict_is_looked_at():
+    value = MappingProxyType({"n": "write bob@example.org", "m": {"k": 1}})
+    assert mask_detected(value, ["email"], "payload") == ({"n": "write ****.org", "m": {"k": 1}}, {"payload.n"})
 
 
 def test_what_lies_too_deep_to_look_at_is_masked():

@@ -1,4 +1,4 @@
-"""An event that is written as almost all are, read without a call from the validator into Python.
+"""An event that is written as almost all are, read with the checks in Python done once and not called by the validator.
 
 Rules of this file: pure; whatever it returns, `AuditEvent.model_validate_json` returns too. What it does not take may
 still be an event, and the model says what is wrong when it is none.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
 from pydantic_core import SchemaValidator
 from pydantic_core import core_schema as core
 
 from tenaudit.audit.event import ACTION_PATTERN, NO_NUL, SEVERITIES, AuditEvent, unchecked_event
-from tenaudit.audit.payload import MAX_SAFE_INTEGER
+from tenaudit.audit.payload import json_copy
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
@@ -23,28 +22,9 @@ __all__ = ["plain_event"]
 _ESCAPED_NUL = b"\\u0000"
 # In Rust's expressions that is what `$` means.
 _END = r"\Z"
-# Below an object's own; deeper payloads are rare, and the model counts all levels.
-_LEVELS = 8
 # Where a UUID has its version and its variant, and what they are in version 7 (RFC 9562, sections 4 and 5.7).
 _KIND = 0xF << 76 | 0x3 << 62
 _VERSION_7 = 0x7 << 76 | 0x2 << 62
-
-
-def _value(level: int) -> CoreSchema:
-    """Return any JSON value of so many levels that is stored as it is; fractions are left to the model."""
-    kinds: list[CoreSchema | tuple[CoreSchema, str]] = [
-        core.str_schema(strict=True),
-        core.int_schema(strict=True, ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER),
-        core.none_schema(),
-        core.bool_schema(strict=True),
-    ]
-    if level > 0:
-        inner = core.definition_reference_schema(f"value{level - 1}")
-        kinds += [
-            core.dict_schema(core.str_schema(strict=True), inner, strict=True),
-            core.list_schema(inner, strict=True),
-        ]
-    return core.union_schema(kinds, mode="left_to_right", ref=f"value{level}")
 
 
 def _fields() -> CoreSchema:
@@ -55,18 +35,14 @@ def _fields() -> CoreSchema:
         "occurred_at": core.datetime_schema(tz_constraint=0),
         "action": core.str_schema(max_length=128, pattern=f"^(?:{ACTION_PATTERN.pattern.removesuffix(_END)})$"),
         "severity": core.with_default_schema(core.literal_schema([*SEVERITIES]), default="info"),
-        "payload": core.with_default_schema(
-            core.dict_schema(
-                core.str_schema(strict=True), core.definition_reference_schema(f"value{_LEVELS}"), strict=True
-            ),
-            default_factory=dict,
-        ),
+        # What is in it is looked at by the model's own check, below.
+        "payload": core.with_default_schema(core.dict_schema(core.str_schema(strict=True)), default_factory=dict),
     }
     fields = {
         name: field | {"schema": checked.get(name) or _without(NO_NUL, field["schema"])}
         for name, field in model["schema"]["fields"].items()
     }
-    return core.definitions_schema(core.model_fields_schema(fields), [*map(_value, range(_LEVELS + 1))])
+    return core.model_fields_schema(fields)
 
 
 def _without(pattern: str, schema: Any) -> Any:
@@ -92,7 +68,9 @@ def plain_event(value: bytes) -> AuditEvent | None:
         return None
     try:
         fields, _, given = _validator.validate_json(value)
-    except ValidationError:
+        fields["payload"] = json_copy(fields["payload"])
+    # A payload that is refused is a ValueError, and so is what the validator says.
+    except ValueError:
         return None
     if fields["event_id"].int & _KIND != _VERSION_7:
         return None
