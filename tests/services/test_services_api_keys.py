@@ -336,4 +336,4 @@ def test_the_command_line_keeps_keys_in_postgresql(dsn, monkeypatch, capsys):
     monkeypatch.setenv("TENAUDIT_KEYS_STORE", at(dsn, password="hunter2"))
     assert main(["keys", "list"]) == 2
     said = capsys.readouterr().err
-    assert said == "error: the store of API keys in PostgreSQL failed: InvalidPasswordError (28P01)\n"
+    assert said == "error: PostgreSQL refuses the user or the password (28P01); check both\n"
