@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.disk_replay import CLOSED, NOT_SYNCED, OPENED, SYNCED, WRITTEN
+from tests.faults.disk_replay import CLOSED, NOT_SYNCED, OPENED, REMOVED, SYNCED, WRITTEN
 from tests.faults.figures import show
 from tests.faults.recorded_disk import (
     FAST,
@@ -56,6 +56,7 @@ def test_whichever_sync_fails_nothing_is_acknowledged_that_is_not_on_disk(work, 
                 break
             where = f"TENAUDIT_SEED={SEED}, run {seed}, sync {number}, {times} times"
             _sealed_after_failed_commit(found, where)
+            _written_again_before_it_is_moved(found, where)
             only_logs_acknowledge(found, where)
             seen += after_fault(work, found, chance, CRASHES, where) + Counter(faults=1)
     show(capsys, f"TENAUDIT_SEED={SEED}: fsync, {times}: {dict(seen)}, 0 lost, 0 unexpected, 0 duplicated")
@@ -82,6 +83,32 @@ def _sealed_after_failed_commit(found, where):
             dirty.discard(call.file)
         elif call.kind == NOT_SYNCED and call.file in dirty:
             sealed[call.file] = place
+
+
+def _written_again_before_it_is_moved(found, where):
+    """See that what a failed sync may have kept from the disk is on disk before a database is changed with it."""
+    files, failed, unsure, again = {}, set(), set(), set()
+    for call in found:
+        path = files.get(call.file, "")
+        if call.kind == OPENED:
+            files[call.file] = call.path
+        elif call.kind == CLOSED:
+            # As long as it is open SQLite knows where the last whole commit ends, and moves no more.
+            unsure |= failed & {files.pop(call.file, "")}
+        elif call.kind == REMOVED:
+            failed.discard(call.path)
+            unsure.discard(call.path)
+        elif call.kind == NOT_SYNCED and path.endswith("-wal"):
+            failed.add(path)
+            again.discard(path)
+        elif call.kind == WRITTEN and path in unsure and call.offset == 0:
+            again.add(path)
+        elif call.kind == SYNCED and path in again:
+            failed.discard(path)
+            again.discard(path)
+            unsure.discard(path)
+        elif call.kind == WRITTEN and path.endswith(".db"):
+            assert f"{path}-wal" not in unsure, f"{where}: {path} is changed with what may not be on disk"
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)

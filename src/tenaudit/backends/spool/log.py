@@ -100,9 +100,10 @@ class SpoolLog:
                 )
         written = max(mark.written, mark.acked, last.first - 1 if last else 0)
         if last is not None:
+            # Perhaps nobody waited for the disk, or it failed: else a loss of power would make a loss of what was never
+            # acknowledged.
+            last.harden()
             written = last.highest(written + 1)
-            # Perhaps nobody waited for the disk, or it failed: closing has SQLite write what is in the log once more,
-            # and wait. Else a loss of power would make a loss of what was never acknowledged.
             self._segments.settle(last)
             if last.first > written:
                 self._segments.discard(last.first, keep=self._marks.found is None)

@@ -20,6 +20,7 @@ __all__ = ["Damaged", "Segment"]
 
 _PAGE = 4096
 _BEYOND = 2**63 - 1
+_PIECE = 2**20
 _APPLICATION = 0x7453706C
 # No event comes near this; a damaged length must not become an allocation.
 _LONGEST = 8 * 2**20
@@ -55,10 +56,13 @@ class Segment:
         first: the number of its first record.
     """
 
-    __slots__ = ("_connection", "_path", "first")
+    __slots__ = ("_connection", "_is_hard", "_log", "_path", "first")
 
     def __init__(self, path: Path, first: int) -> None:
         self._path = path
+        self._log = path.with_name(path.name + "-wal")
+        # Whether the disk is known to hold the log: of one that an earlier connection left it is not.
+        self._is_hard = False
         self.first = first
         self._connection: sqlite3.Connection | None = None
 
@@ -78,6 +82,7 @@ class Segment:
         """
         # Made here and not by SQLite, whose files everybody may read; its log gets the same mode.
         os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        self._is_hard = True
         connection = self._opened()
         connection.execute(f"PRAGMA page_size = {_PAGE}")
         # Fetched to the end, where the commit is: one that fails would go unnoticed and leave a rollback journal, which
@@ -146,7 +151,7 @@ class Segment:
 
     def _scan(self, start: int, stop: int, *, patient: bool) -> Iterator[Placed]:
         try:
-            with closing(self._reader().execute(_SCAN, (start - MOST_IN_CHUNK, stop))) as cursor:
+            with closing(self._reader(patient=patient).execute(_SCAN, (start - MOST_IN_CHUNK, stop))) as cursor:
                 for row in cursor:
                     yield from unchunked(*row)
         except _SAID as error:
@@ -156,7 +161,7 @@ class Segment:
         """Try one number after the other: around a broken page the others can still be read."""
         for first in range(max(self.first, start - MOST_IN_CHUNK + 1), stop):
             try:
-                row = self._reader().execute(_LOOK, (first,)).fetchone()
+                row = self._reader(patient=patient).execute(_LOOK, (first,)).fetchone()
             except _SAID as error:
                 if not isinstance(finding := _finding(self._path, error, patient=patient), Damaged):
                     raise finding from error
@@ -165,9 +170,34 @@ class Segment:
             else:
                 yield from unchunked(*row) if row else ()
 
-    def _reader(self) -> sqlite3.Connection:
+    def harden(self) -> None:
+        """Have the disk hold what can be read of the log, before SQLite moves it into the database.
+
+        Of a log whose sync failed the system may show what the disk does not have, and never write it again. Moved
+        from there, half of a change could stand in the database when the power goes, with nothing left to complete it.
+        The same bytes, written once more, take no harm from being written in part.
+
+        Raises:
+            OSError: the disk does not take them.
+        """
+        if self._is_hard:
+            return
+        with suppress(FileNotFoundError), self._log.open("r+b", buffering=0) as log:
+            file, place = log.fileno(), 0
+            while piece := os.pread(file, _PIECE, place):
+                place += os.pwrite(file, piece, place)
+            os.fdatasync(file)
+        self._is_hard = True
+
+    def _reader(self, *, patient: bool) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
+        try:
+            self.harden()
+        except OSError as error:
+            # What a disk shows is read in the end, even if it takes nothing any more.
+            if patient:
+                raise SpoolError(f"{self._path.name}: {error.strerror}") from error
         try:
             connection = self._opened()
             connection.execute(_LOOK, (0,))
@@ -186,7 +216,7 @@ class Segment:
 
     def sizes(self) -> tuple[int, int]:
         """Return the bytes of the database and of its log."""
-        return _size(self._path), _size(self._path.with_name(self._path.name + "-wal"))
+        return _size(self._path), _size(self._log)
 
     def files(self) -> list[Path]:
         """Return everything that SQLite may have made, in the order in which it may go."""
@@ -196,7 +226,10 @@ class Segment:
         """Close the connection; SQLite moves the log into the database while it does."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(OSError):
+                self.harden()
             connection.close()
+        self._is_hard = False
 
 
 def _size(path: Path) -> int:
