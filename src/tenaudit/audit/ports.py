@@ -9,7 +9,7 @@ from uuid import UUID
 from tenaudit._kernel.error import TenauditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.integrity.checkpoint import Checkpoint
@@ -150,8 +150,14 @@ class Store(Protocol):
         """Write a checkpoint for each tenant whose tree has grown, and return the new ones."""
         ...
 
-    async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
-        """Recompute everything and report what does not fit."""
+    async def tips(self) -> tuple[Checkpoint, ...]:
+        """Return the newest checkpoint of each tenant that has one, in the order of the tenants."""
+        ...
+
+    async def verify(
+        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+    ) -> VerifyReport:
+        """Recompute everything and report what does not fit, checkpoints that were kept elsewhere among it."""
         ...
 
     async def close(self) -> None:

@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "seal_link"]
+    from tenaudit.audit.integrity.checkpoint import Checkpoint
+
+__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "roots_of", "seal_link"]
 
 _RUN = 1024
+
+
+def roots_of(stored: Iterable[Mapping[str, Any]], signed: Iterable[Checkpoint]) -> list[SealedRoot]:
+    """Return the roots that a log must have had, by size: those in the store, and those that were kept elsewhere."""
+    roots = {SealedRoot(row["size"], row["root"]) for row in stored}
+    roots.update(SealedRoot(checkpoint.size, checkpoint.root) for checkpoint in signed)
+    return sorted(roots, key=lambda one: (one.size, one.root))
 
 
 def event_leaf(record: Mapping[str, Any]) -> bytes:

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
     from uuid import UUID
 
-    from tenaudit.backends.postgres.pool import Session
+    from tenaudit.backends.postgres.pool import PostgresPool, Session
     from tenaudit.backends.postgres.rows import SealedRow
 
-__all__ = ["append_rows", "frontier_hashes", "log_origin", "seal_logs"]
+__all__ = ["append_rows", "frontier_hashes", "log_origin", "read_tips", "seal_logs"]
 
 _HASH = 32
+_TIPS_AT_ONCE = 1000
 _number = attrgetter("int")
 
 
@@ -136,6 +137,16 @@ async def seal_logs(session: Session, tenants: Sequence[UUID]) -> tuple[Checkpoi
         await session.rows("insert_checkpoints", *_columns(checkpoints))
         await session.rows("write_seals", *_columns(chains))
     return tuple(sealed)
+
+
+async def read_tips(pool: PostgresPool, tenants: Sequence[UUID], mode: str) -> tuple[Checkpoint, ...]:
+    """Return the newest checkpoint of each of the tenants that has one."""
+    rows: list[Any] = []
+    for start in range(0, len(tenants), _TIPS_AT_ONCE):
+        part = tenants[start : start + _TIPS_AT_ONCE]
+        async with pool.transaction(part, mode=mode) as session:
+            rows += await session.rows("newest_checkpoints", part)
+    return tuple(Checkpoint(log_origin(plain_uuid(row["tenant_id"])), row["size"], row["root"]) for row in rows)
 
 
 def log_origin(tenant_id: UUID) -> str:

@@ -13,7 +13,7 @@ from tenaudit.audit.query import CursorCodec
 from tenaudit.backends.postgres.account import read_account
 from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, staged_rows, tenants_of
 from tenaudit.backends.postgres.check import self_check
-from tenaudit.backends.postgres.log import append_rows, seal_logs
+from tenaudit.backends.postgres.log import append_rows, read_tips, seal_logs
 from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
 from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
 from tenaudit.backends.postgres.rows import event_from_row, plain_uuid
@@ -198,21 +198,28 @@ class PostgresStore:
                 sealed += await seal_logs(session, part)
         return sealed
 
-    async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
+    async def tips(self) -> tuple[Checkpoint, ...]:
+        """Return the newest checkpoint of each tenant that has one, in the order of the tenants."""
+        return await read_tips(self._pool, await self.tenants(), _READ)
+
+    async def verify(
+        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+    ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint, each tenant from one snapshot of the database.
 
-        Each thousand rows have the deadline anew. Whoever can write all tables can also read the secrets and recompute
-        everything in them, so some things only checkpoints that are kept or signed elsewhere can show: events, leaves
-        and log cut off together behind the last checkpoint, and a history rewritten whole. Not covered at all: the time
-        at which a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        Each thousand rows have the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere
+        (`tenaudit.audit.checkpoint_keeper`). Whoever can write all tables can read the secrets too and recompute
+        everything in them, so only *signed* shows what was cut off behind the last checkpoint, or rewritten whole. Not
+        covered: when a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
         """
         key = await self._opened()
-        tenants = await self._known_tenants() if tenant_id is None else [tenant_id]
+        kept = signed or {}
+        tenants = sorted({*await self._known_tenants(), *kept}) if tenant_id is None else [tenant_id]
         events = 0
         problems: list[Problem] = []
         for tenant in tenants:
             async with self._pool.transaction([tenant], mode=_SNAPSHOT) as session:
-                counted, found = await verify_tenant(session, tenant, key)
+                counted, found = await verify_tenant(session, tenant, key, kept.get(tenant, ()))
             events += counted
             problems += found
         return VerifyReport(events, len(tenants), tuple(problems))
@@ -230,8 +237,7 @@ class PostgresStore:
     async def make_partitions(self, ahead: int = 2) -> None:
         """Make the partitions of this month and of those *ahead*, unless they are there.
 
-        Appending makes the partition of an event's month and of the month after it, so this is for who would rather
-        not have the first event of a month wait for it. What is more than 62 days ahead is not made.
+        Appending makes those of an event's month and the next, so this spares the first event of a month its wait.
         """
         await self._opened()
         await self._make(months_ahead(datetime.now(UTC), ahead))

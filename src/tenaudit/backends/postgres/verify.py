@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tenaudit.audit import Problem
 from tenaudit.audit.integrity import Checkpoint
-from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
+from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import actual_leaf, is_evidence, plain_uuid
 
@@ -29,23 +29,33 @@ _BEFORE_ALL = -(2**63)
 _NO_ID = UUID(int=0)
 
 
-async def verify_tenant(session: Session, tenant_id: UUID, key: bytes) -> tuple[int, list[Problem]]:
+async def verify_tenant(
+    session: Session, tenant_id: UUID, key: bytes, signed: Sequence[Checkpoint]
+) -> tuple[int, list[Problem]]:
     """Return how many events a tenant has and what is wrong with its log; the session is about that tenant.
 
     Each page has the deadline of the session anew.
     """
-    check = _Check(session, asyncio.get_running_loop(), tenant_id, key)
+    check = _Check(session, asyncio.get_running_loop(), tenant_id, key, signed)
     return await asyncio.to_thread(check.run)
 
 
 class _Check:
     """One check, in a thread. When its caller goes away the next page fails, and the thread ends."""
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tenant_id: UUID, key: bytes) -> None:
+    def __init__(
+        self,
+        session: Session,
+        loop: asyncio.AbstractEventLoop,
+        tenant_id: UUID,
+        key: bytes,
+        signed: Sequence[Checkpoint],
+    ) -> None:
         self._session = session
         self._loop = loop
         self._tenant_id = tenant_id
         self._key = key
+        self._signed = signed
         self._events = 0
 
     def run(self) -> tuple[int, list[Problem]]:
@@ -59,7 +69,7 @@ class _Check:
             *find_problems(
                 self._tenant_id,
                 self._leaves(),
-                [SealedRoot(row["size"], row["root"]) for row in checkpoints],
+                roots_of(checkpoints, self._signed),
                 self._strangers(),
                 head["size"],
                 frontier_hashes(head["frontier"]),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from tenaudit.audit import AppendResult, Problem, SinkRejected, StoreError, VerifyReport
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
-from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
+from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
     from tenaudit.audit import AuditEvent
@@ -136,22 +136,30 @@ class LogFile:
                 sealed.append(checkpoint)
         return tuple(sealed)
 
-    def verify(self, connection: sqlite3.Connection, tenant_id: UUID | None) -> VerifyReport:
-        """Check every leaf, row and checkpoint against one snapshot of the file."""
+    def tips(self, connection: sqlite3.Connection) -> tuple[Checkpoint, ...]:
+        """Return the newest checkpoint of each tenant that has one."""
+        rows = connection.execute(self._sql["newest_checkpoints"]).fetchall()
+        return tuple(Checkpoint(_origin(row["tenant_id"]), row["size"], row["root"]) for row in rows)
+
+    def verify(
+        self, connection: sqlite3.Connection, tenant_id: UUID | None, signed: Mapping[UUID, Sequence[Checkpoint]]
+    ) -> VerifyReport:
+        """Check every leaf, row and checkpoint, and what is *signed*, against one snapshot of the file."""
+        kept = {str(tenant): checkpoints for tenant, checkpoints in signed.items()}
         events = 0
         problems: list[Problem] = []
         with _any_text(connection), _transaction(connection, "DEFERRED"):
             every = [row["tenant_id"] for row in connection.execute(self._sql["known_tenants"])]
-            tenants = every if tenant_id is None else [str(tenant_id)]
+            tenants = sorted({*every, *kept}) if tenant_id is None else [str(tenant_id)]
             for tenant in tenants:
                 if _is_text(tenant):
-                    problems += self._problems(connection, tenant)
+                    problems += self._problems(connection, tenant, kept.get(tenant, ()))
                     events += connection.execute(self._sql["count_events"], {"tenant_id": tenant}).fetchone()[0]
                 else:
                     problems.append(Problem(uuid_or_text(tenant), None, "changed", "a tenant id is no text"))
         return VerifyReport(events, len(tenants), tuple(problems))
 
-    def _problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
+    def _problems(self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint]) -> Iterator[Problem]:
         whose = {"tenant_id": tenant}
         tenant_id = uuid_or_text(tenant)
         log = connection.execute(self._sql["read_log"], whose).fetchone()
@@ -169,7 +177,7 @@ class LogFile:
                 )
                 for row in connection.execute(self._sql["walk_log"], whose)
             ),
-            [SealedRoot(row["size"], row["root"]) for row in checkpoints],
+            roots_of(checkpoints, signed),
             (uuid_or_text(row["event_id"]) for row in connection.execute(self._sql["strangers"], whose)),
             0 if log is None else log["size"],
             () if log is None else _hashes(log["frontier"]),

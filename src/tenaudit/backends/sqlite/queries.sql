@@ -48,6 +48,11 @@ SELECT event_id, content_hash, record FROM conflicts WHERE tenant_id = :tenant_i
 -- read_checkpoints: Return the checkpoints of a tenant by size.
 SELECT size, root, body, sealed_at FROM checkpoints WHERE tenant_id = :tenant_id ORDER BY size
 
+-- newest_checkpoints: Return the newest checkpoint of each tenant that has one.
+SELECT l.tenant_id, c.size, c.root FROM logs AS l JOIN checkpoints AS c
+  ON c.tenant_id = l.tenant_id AND c.size = (SELECT MAX(size) FROM checkpoints WHERE tenant_id = l.tenant_id)
+ORDER BY l.tenant_id
+
 -- known_tenants: List every tenant that any table mentions.
 SELECT tenant_id FROM logs UNION SELECT tenant_id FROM checkpoints UNION SELECT tenant_id FROM leaves
 UNION SELECT tenant_id FROM events UNION SELECT tenant_id FROM conflicts ORDER BY tenant_id

@@ -166,16 +166,25 @@ class SqliteStore:
         log = await self._opened()
         return await self._writer.run(log.seal, tenant_id)
 
-    async def verify(self, tenant_id: UUID | None = None) -> VerifyReport:
+    async def tips(self) -> tuple[Checkpoint, ...]:
+        """Return the newest checkpoint of each tenant that has one, in the order of the tenants."""
+        log = await self._opened()
+        return await self._reader.run(log.tips)
+
+    async def verify(
+        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+    ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint from one snapshot of the file.
 
-        Whoever can write the file can also read its keys and recompute everything in it, so some things only
-        checkpoints that are kept or signed elsewhere can show: events, leaves and log cut off together behind the
-        last checkpoint (or all of a tenant's rows in all tables), and a history rewritten whole. Not covered at all:
-        the time at which a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        *signed* are checkpoints by tenant that were kept elsewhere and are trusted (see
+        `tenaudit.audit.checkpoint_keeper`): the logs must have been what they say. Whoever can write the file can also
+        read its keys and recompute everything in it, so some things only those can show: events, leaves and log cut
+        off together behind the last checkpoint (or all of a tenant's rows in all tables), and a history rewritten
+        whole. Not covered at all: the time at which a conflict was seen, a conflict row that is deleted, and the secret
+        of the cursors.
         """
         log = await self._opened()
-        return await self._reader.run(log.verify, tenant_id)
+        return await self._reader.run(log.verify, tenant_id, signed or {})
 
     async def close(self) -> None:
         """Close the file after the work that is already queued; a second call does nothing."""

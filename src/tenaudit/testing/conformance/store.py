@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from tenaudit.audit import AuditEvent, AuditQuery, InvalidCursor, SinkRejected
+from tenaudit.testing.conformance.checkpoints import CheckpointCases
 from tenaudit.testing.conformance.events import OTHER_TENANT, START, TENANT, an_event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(ABC):
+class StoreConformance(CheckpointCases):
     """Proves a store; subclass it as `class TestMyStore(StoreConformance)`.
 
     Example:
@@ -28,21 +27,6 @@ class StoreConformance(ABC):
         >>> class TestSqlite(StoreConformance):
         ...     async def open_store(self, folder): return await SqliteStore.open(folder / "audit.db")
     """
-
-    @abstractmethod
-    async def open_store(self, folder: Path) -> Store:
-        """Return a new, empty store; *folder* is the test's own."""
-
-    def _run(self, folder: Path, case: Callable[[Store], Awaitable[None]]) -> None:
-        async def main() -> None:
-            store = await self.open_store(folder)
-            try:
-                await case(store)
-            finally:
-                await store.close()
-                await store.close()
-
-        asyncio.run(asyncio.wait_for(main(), 60))
 
     def test_gives_back_what_it_was_given(self, tmp_path: Path) -> None:
         """Every field of an event survives, in get and in search."""
@@ -207,22 +191,6 @@ class StoreConformance(ABC):
                 except InvalidCursor:
                     continue
                 raise AssertionError(query)
-
-        self._run(tmp_path, case)
-
-    def test_seals_once(self, tmp_path: Path) -> None:
-        """A checkpoint is written for what has grown, and verification holds before and after."""
-
-        async def case(store: Store) -> None:
-            assert await store.seal() == ()
-            await store.append([an_event(0), an_event(1), an_event(0, tenant_id=OTHER_TENANT)])
-            assert sorted(checkpoint.size for checkpoint in await store.seal()) == [1, 2]
-            assert await store.seal() == ()
-            await store.append([an_event(2)])
-            assert [checkpoint.size for checkpoint in await store.seal(TENANT)] == [3]
-            report = await store.verify()
-            assert (report.verified, report.events, report.tenants) == (True, 4, 2)
-            assert (await store.verify(TENANT)).events == 3
 
         self._run(tmp_path, case)
 

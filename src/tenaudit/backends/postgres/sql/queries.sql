@@ -75,6 +75,12 @@ SELECT size, frontier, seals, sealed FROM tenaudit.logs WHERE tenant_id = $1
 SELECT size, root, body, sealed_at FROM tenaudit.checkpoints WHERE tenant_id = $1 AND size > $2
 ORDER BY size LIMIT $3
 
+-- newest_checkpoints: Return the newest checkpoint of each of some tenants.
+SELECT asked.tenant_id, c.size, c.root
+FROM unnest($1::uuid[]) AS asked (tenant_id) CROSS JOIN LATERAL (
+  SELECT size, root FROM tenaudit.checkpoints WHERE tenant_id = asked.tenant_id ORDER BY size DESC LIMIT 1
+) AS c ORDER BY asked.tenant_id
+
 -- read_conflicts: Return the second contents that were kept of a tenant, behind a place.
 SELECT event_id, content_hash, record FROM tenaudit.conflicts
 WHERE tenant_id = $1 AND (event_id, content_hash) > ($2, $3)
