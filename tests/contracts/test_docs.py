@@ -10,7 +10,7 @@ import click
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tenaudit.audit import AuditProducer, FanOutMember, FanOutSink, RedactionPolicy
+from tenaudit.audit import AuditProducer, CheckpointKeeper, FanOutMember, FanOutSink, RedactionPolicy
 from tenaudit.audit.consumer import Consumer
 from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.audit.outbox import OutboxRelay
@@ -118,6 +118,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
     Consumer(None, None, None, registry=registry)
     GapWatch(None, registry=registry)
     RedactionPolicy(registry=registry)
+    CheckpointKeeper(None, None, [None], [None], registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (

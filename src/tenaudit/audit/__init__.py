@@ -2,6 +2,7 @@
 
 from tenaudit.audit.audited import audited
 from tenaudit.audit.bound_producer import BOUND_PRODUCER, bind_producer
+from tenaudit.audit.checkpoint_keeper import CheckpointKeeper, CheckpointPlace
 from tenaudit.audit.event import AuditEvent
 from tenaudit.audit.fan_out import BreakerPolicy, FanOutMember, FanOutSink
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
@@ -43,6 +44,8 @@ __all__ = [
     "AuditQuery",
     "BreakerPolicy",
     "Change",
+    "CheckpointKeeper",
+    "CheckpointPlace",
     "DeliveryUnknown",
     "EmitRejected",
     "EmitResult",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tenaudit._kernel.bounds import check_seconds
 from tenaudit._kernel.clock import Clock, SystemClock
-from tenaudit._kernel.error import ConfigurationError, TenauditError, loggable
+from tenaudit._kernel.error import ConfigurationError, TenauditError
 from tenaudit.audit.integrity.log_of_logs import LogOfLogs, RoundError, tenant_of
 from tenaudit.audit.ports import StoreError
 from tenaudit.errors.instruments import counter, gauge
@@ -141,10 +141,8 @@ class CheckpointKeeper:
         while not self._stopping.is_set():
             try:
                 await self.once()
-            except TenauditError as error:
-                _log.error(
-                    "checkpoints cannot be signed", extra={"action": "audit_checkpoint_failed", **loggable(error)}
-                )
+            except Exception as error:  # noqa: BLE001 - a key may live anywhere and raise what it likes
+                _log.error("checkpoints cannot be signed", extra={"action": "audit_checkpoint_failed", **_said(error)})
             await self._pause()
 
     async def _pause(self) -> None:
@@ -209,7 +207,7 @@ class CheckpointKeeper:
             self._failures.labels("copy").inc()
             _log.error(
                 "a copy of the checkpoints cannot be written",
-                extra={"action": "audit_checkpoint_copy_failed", **loggable(error)},
+                extra={"action": "audit_checkpoint_copy_failed", **_said(error)},
             )
 
     async def _within(self, answer: Awaitable[_T]) -> _T:
@@ -218,6 +216,11 @@ class CheckpointKeeper:
                 return await answer
         except TimeoutError:
             raise StoreError(f"a place for checkpoints gave no answer within {self._deadline:g} s") from None
+
+
+def _said(error: Exception) -> dict[str, str]:
+    # What stores, places and rounds say of themselves names tenants, sizes and files, and no values.
+    return {"error": type(error).__name__} | ({"reason": str(error)} if isinstance(error, TenauditError) else {})
 
 
 def _differing(signed: Mapping[UUID, Checkpoint], tips: Mapping[UUID, Checkpoint]) -> Iterator[str]:

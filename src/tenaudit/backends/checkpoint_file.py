@@ -128,16 +128,17 @@ class CheckpointFile:
             self._place, self._size = end, self._size + len(sealed.bodies)
 
 
-def read_rounds(path: Path) -> Iterator[SealedRound]:
+def read_rounds(file: str | os.PathLike[str]) -> Iterator[SealedRound]:
     """Yield the rounds in a file; nothing of them is checked but their form. A half line at its end is left out.
 
     Raises:
         StoreError: the file cannot be read.
         RoundError: a line is no round.
     """
+    path = Path(file)
     try:
-        with path.open("rb") as file:
-            for sealed, _ in _lines(file, path, 0):
+        with path.open("rb") as opened:
+            for sealed, _ in _lines(opened, path, 0):
                 yield sealed
     except FileNotFoundError:
         return

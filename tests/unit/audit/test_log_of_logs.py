@@ -17,6 +17,14 @@ KEY = new_signer_key("audit.example/prod")
 SIGNER, VERIFIER = signer_from(KEY), verifier_from(verifier_key(KEY))
 TENANTS = [UUID(int=0x7B0E4C9E6F0A4D5C8F0E000000000000 + number) for number in range(3)]
 
+PETERS = (
+    "tenaudit/tenants\n"
+    "1\n"
+    "vtkzGKu258/bV0LzGrR0tT3au8SjJrQvfMTe/orBzg0=\n"
+    "\n"
+    "— PeterNeumann x08gowvBLMvnz1xftBLeHnrzpqY9DMVdRxOkJwepA/2nPNUOizw/gMRX2ATNZTR84fJS/I4lCbBeHrjs+ZfhKAsLVws=\n"
+)
+
 
 def body(tenant, size, root=None):
     return Checkpoint(f"tenaudit/tenant/{tenant}", size, root or leaf_hash(f"{tenant} {size}".encode())).body()
@@ -127,3 +135,10 @@ def test_a_note_of_another_key_of_another_log_or_that_is_none_is_refused():
             taken([replace(made, note=note)])
     with pytest.raises(RoundError, match="each a line"):
         taken([replace(made, bodies=("no checkpoint",))])
+
+
+def test_the_note_is_byte_for_byte_one_that_the_formats_authors_read():
+    # Read by github.com/transparency-dev/formats v0.1.1 with golang.org/x/mod v0.43.0; Ed25519 signs alike every time.
+    peter = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
+    made, _ = signed_round(CompactRange(), [body(TENANTS[0], 1, bytes(32))], signer_from(peter))
+    assert made.note == PETERS

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from tenaudit.audit.integrity.canonical import MAX_DEPTH, MAX_SAFE_INTEGER, CanonicalError, canonical_json
 from tenaudit.audit.integrity.checkpoint import MAX_TREE_SIZE, Checkpoint, CheckpointError, parse_body
+from tenaudit.audit.integrity.log_of_logs import (
+    ALL_LOGS,
+    LogOfLogs,
+    RoundError,
+    SealedRound,
+    signed_round,
+    tenant_of,
+)
 from tenaudit.audit.integrity.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -33,6 +41,7 @@ from tenaudit.audit.integrity.proof import (
 )
 
 __all__ = [
+    "ALL_LOGS",
     "EMPTY_ROOT",
     "HASH_BYTES",
     "MAX_DEPTH",
@@ -44,11 +53,14 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "CompactRange",
+    "LogOfLogs",
     "MerkleError",
     "NoteError",
     "NoteSignature",
     "NoteSigner",
     "NoteVerifier",
+    "RoundError",
+    "SealedRound",
     "SignedNote",
     "canonical_json",
     "consistency_proof",
@@ -60,6 +72,8 @@ __all__ = [
     "node_hash",
     "parse_body",
     "root_of",
+    "signed_round",
+    "tenant_of",
     "verify_consistency",
     "verify_inclusion",
 ]
