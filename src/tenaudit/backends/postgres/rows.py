@@ -10,8 +10,8 @@ from uuid import UUID
 from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event, wire_time
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
-from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.audit.integrity.event_text import event_text
+from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, row_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ _COLUMNS = (
 _values = itemgetter(*_COLUMNS)
 # In the order of the table; behind the payload follow redactions, producer_id, seq, content_hash and log_index.
 _before_payload = itemgetter("tenant_id", "event_id", *_COLUMNS[2 : _COLUMNS.index("payload")])
-_BROKEN = b""
+_leaf_values = itemgetter(*ROW_COLUMNS)
+_IDS = (ROW_COLUMNS.index("event_id"), ROW_COLUMNS.index("tenant_id"))
+_TIME = ROW_COLUMNS.index("occurred_at")
 _PAYLOAD = '"payload":'
 _BEHIND_PAYLOAD = ',"producer_id":'
 
@@ -98,31 +100,17 @@ class SealedRow:
         )
 
 
-def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the wire form of a row, None when its JSON is not exactly what was written."""
-    record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
-    record |= {"event_id": str(row["event_id"]), "tenant_id": str(row["tenant_id"])}
-    try:
-        record["occurred_at"] = wire_time(row["occurred_at"])
-        for column in ("payload", "redactions"):
-            record[column] = parsed_json(row[column])
-            if canonical_json(record[column]).decode() != row[column]:
-                return None
-    except (ValueError, TypeError, RecursionError, OverflowError):
-        return None
-    return record
-
-
 def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
-    record = _record(row)
-    if record is None:
-        return _BROKEN
+    values = [*_leaf_values(row)]
+    for place in _IDS:
+        values[place] = str(values[place])
     try:
-        leaf = event_leaf(record)
-    except ValueError:
-        return _BROKEN
-    return leaf if row["content_hash"] == content_hash(key, leaf) else _BROKEN
+        values[_TIME] = wire_time(values[_TIME])
+    except (ValueError, OverflowError):
+        return BROKEN
+    leaf = row_leaf(values)
+    return leaf if row["content_hash"] == content_hash(key, leaf) else BROKEN
 
 
 def is_evidence(row: Mapping[str, Any], tenant_id: UUID, key: bytes) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
-from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, row_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ _COLUMNS = (
     "producer_id",
     "seq",
 )
-_BROKEN = b""
 _values = itemgetter(*_COLUMNS)
+_leaf_values = itemgetter(*ROW_COLUMNS)
 
 
 class SealedRow:
@@ -75,29 +75,10 @@ class SealedRow:
         }
 
 
-def _record(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the wire form of a row, None when its JSON is not exactly what was written."""
-    try:
-        record: dict[str, Any] = {column: row[column] for column in _COLUMNS}
-        for column in ("payload", "redactions"):
-            record[column] = parsed_json(row[column])
-            if canonical_json(record[column]).decode() != row[column]:
-                return None
-    except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
-        return None
-    return record
-
-
 def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
-    record = _record(row)
-    if record is None:
-        return _BROKEN
-    try:
-        leaf = event_leaf(record)
-    except ValueError:
-        return _BROKEN
-    return leaf if row["content_hash"] == content_hash(key, leaf) else _BROKEN
+    leaf = row_leaf(_leaf_values(row))
+    return leaf if row["content_hash"] == content_hash(key, leaf) else BROKEN
 
 
 def evidence_text(row: SealedRow) -> str:
@@ -114,7 +95,7 @@ def is_evidence(row: Mapping[str, Any], tenant_id: str, key: bytes) -> bool:
         about = (kept["tenant_id"], kept["event_id"]) == (tenant_id, row["event_id"])
     except (ValueError, TypeError, LookupError, RecursionError):
         return False
-    return whole and about and actual_leaf(known, key) != _BROKEN
+    return whole and about and actual_leaf(known, key) != BROKEN
 
 
 def event_from_row(row: sqlite3.Row) -> AuditEvent:
