@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from operator import itemgetter
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -100,3 +101,12 @@ def _tail(row):
 @given(st.lists(scalars | st.binary() | st.just("\ud800") | st.just("[" * 10_000), max_size=20))
 def test_whatever_a_row_holds_nothing_is_raised(values):
     assert isinstance(row_leaf(values), bytes)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("seq", "7"), ("schema_version", "1"), ("seq", 7.0), ("schema_version", True)]
+)
+def test_a_value_of_another_type_that_would_be_written_alike_is_no_value(column, value):
+    row = row_of(an_event(0, seq=7))
+    row[ROW_COLUMNS.index(column)] = value
+    assert row_leaf(row) == BROKEN
