@@ -29,6 +29,7 @@ _NEEDS = {
     "contracts/test_layers.py": "importlinter",
     "faults/test_faults_real_engines.py": "asyncpg",
     "faults/test_matrix_cancel.py": "aiokafka",
+    "faults/test_tamper_matrix.py": "asyncpg",
     "faults/test_matrix_commit_gap.py": "aiokafka",
     "faults/test_matrix_network.py": "aiokafka",
     "faults/test_matrix_outbox_gap.py": "aiokafka",

@@ -155,6 +155,7 @@ class _Roots:
         self._due = list(reversed(sealed))
         self._tree = CompactRange()
         self._run: list[bytes] = []
+        self._right = 0
         self._wrong: int | None = None
 
     def add(self, stored: bytes) -> None:
@@ -171,12 +172,18 @@ class _Roots:
         self._run.clear()
         self._compare()
         if self._wrong is not None:
-            yield Problem(tenant_id, None, "checkpoint", f"the root of the first {self._wrong} entries is another one")
+            detail = f"the entries {self._right} to {self._wrong - 1} are not those of the checkpoint at {self._wrong}"
+            yield Problem(tenant_id, None, "checkpoint", detail)
         if frontier is not None and tuple(frontier) != self._tree.hashes:
-            yield Problem(tenant_id, None, "checkpoint", "the log's frontier was altered")
+            detail = f"the entries {self._right} to {self._tree.size - 1} are not those of the log's frontier"
+            yield Problem(tenant_id, None, "checkpoint", detail)
 
     def _compare(self) -> None:
         while self._due and self._due[-1].size <= self._tree.size:
             due = self._due.pop()
-            if (due.size != self._tree.size or due.root != self._tree.root()) and self._wrong is None:
+            if self._wrong is not None:
+                continue
+            if due.size != self._tree.size or due.root != self._tree.root():
                 self._wrong = due.size
+            else:
+                self._right = due.size

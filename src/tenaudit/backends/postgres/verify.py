@@ -109,7 +109,8 @@ class _Check:
                 yield Problem(self._tenant_id, None, "checkpoint", f"the checkpoint at {row['size']} was altered")
         last = checkpoints[-1]["size"] if checkpoints else 0
         if not altered and (chain != head["seals"] or last != head["sealed"]):
-            yield Problem(self._tenant_id, None, "checkpoint", "checkpoints were taken out, put in or dated anew")
+            detail = f"checkpoints up to {last} were taken out, put in or dated anew"
+            yield Problem(self._tenant_id, None, "checkpoint", detail)
 
     def _body(self, row: Mapping[str, Any]) -> str | None:
         try:

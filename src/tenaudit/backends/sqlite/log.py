@@ -228,7 +228,9 @@ def _seal_problems(tenant: str, checkpoints: Sequence[sqlite3.Row], seals: bytes
             altered = True
             yield Problem(uuid_or_text(tenant), None, "checkpoint", f"the checkpoint at {row['size']} was altered")
     if chain != seals and not altered:
-        yield Problem(uuid_or_text(tenant), None, "checkpoint", "checkpoints were taken out, put in or dated anew")
+        last = checkpoints[-1]["size"] if checkpoints else 0
+        detail = f"checkpoints up to {last} were taken out, put in or dated anew"
+        yield Problem(uuid_or_text(tenant), None, "checkpoint", detail)
 
 
 def _origin(tenant_id: str) -> str:
