@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
+    from tenaudit.audit.retention.history import RetentionHistory
+
 __all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "seal_link"]
 
 _RUN = 1024
@@ -65,6 +67,7 @@ def find_problems(
     strangers: Iterable[UUID | str],
     size: int,
     frontier: Sequence[bytes] | None = None,
+    history: RetentionHistory | None = None,
 ) -> Iterator[Problem]:
     """Yield everything that does not fit, in log order.
 
@@ -78,8 +81,11 @@ def find_problems(
         strangers: event rows that have no place in the log.
         size: the size that the store says the log has.
         frontier: the hashes that the store keeps for the next append, None when it keeps none.
+        history: what purges took, None when there never was one.
     """
-    walk = _Walk(tenant_id, sealed, size)
+    if history is not None:
+        yield from history.problems
+    walk = _Walk(tenant_id, sealed, size, history)
     found = 0
     for problem in walk.through(leaves, strangers):
         found += 1
@@ -92,8 +98,11 @@ def find_problems(
 class _Walk:
     """One walk along a log, which knows where it is and what it has seen."""
 
-    def __init__(self, tenant_id: UUID | str, sealed: Sequence[SealedRoot], size: int) -> None:
+    def __init__(
+        self, tenant_id: UUID | str, sealed: Sequence[SealedRoot], size: int, history: RetentionHistory | None
+    ) -> None:
         self.roots = _Roots(sealed)
+        self._history = history
         self._tenant_id = tenant_id
         self._size = size
         self._known_size = max(size, sealed[-1].size if sealed else 0)
@@ -114,7 +123,9 @@ class _Walk:
             yield Problem(self._tenant_id, None, "truncated", detail)
 
     def _step(self, leaf: LoggedLeaf) -> Iterator[Problem]:
-        for problem in (_place_problem(self._tenant_id, leaf, self._expected), _leaf_problem(self._tenant_id, leaf)):
+        purged = self._history is not None and self._history.covers(leaf.index)
+        told = _purged_problem if purged else _leaf_problem
+        for problem in (_place_problem(self._tenant_id, leaf, self._expected), told(self._tenant_id, leaf)):
             if problem is not None:
                 yield problem
         self._expected = leaf.index + 1
@@ -137,6 +148,12 @@ def _leaf_problem(tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
     if leaf.actual != leaf.stored:
         return Problem(tenant_id, leaf.event_id, "changed", f"the event at index {leaf.index} was altered")
     return None
+
+
+def _purged_problem(tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
+    if leaf.actual is None:
+        return None
+    return Problem(tenant_id, leaf.event_id, "inserted", f"the event at index {leaf.index} was purged, and is back")
 
 
 class _Roots:
