@@ -10,38 +10,57 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tenaudit.audit import Problem
+from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
+from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import actual_leaf, is_evidence, plain_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from tenaudit.backends.postgres.pool import Session
+    from tenaudit.backends.postgres.pool import PostgresPool, Session
 
-__all__ = ["verify_tenant"]
+__all__ = ["verify_tenants"]
 
 _HASH = 32
+# Locked before the snapshot is taken: a partition that is dropped in between would be missing, and its record not seen.
+_WHOLE_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE tenaudit.events IN ACCESS SHARE MODE"
 _PAGE = 1000
 _BEFORE_ALL = -(2**63)
 _NO_ID = UUID(int=0)
 
 
-async def verify_tenant(session: Session, tenant_id: UUID, key: bytes) -> tuple[int, list[Problem]]:
+async def _verify_tenant(session: Session, tenant_id: UUID, key: bytes, now: datetime) -> tuple[int, list[Problem]]:
     """Return how many events a tenant has and what is wrong with its log; the session is about that tenant.
 
     Each page has the deadline of the session anew.
     """
-    check = _Check(session, asyncio.get_running_loop(), tenant_id, key)
+    check = _Check(session, asyncio.get_running_loop(), tenant_id, key, now)
     return await asyncio.to_thread(check.run)
+
+
+async def verify_tenants(pool: PostgresPool, tenants: Sequence[UUID], key: bytes, now: datetime) -> VerifyReport:
+    """Check one tenant after the other, each from one snapshot of the database."""
+    events = 0
+    problems: list[Problem] = []
+    for tenant in tenants:
+        async with pool.transaction([tenant], mode=_WHOLE_SNAPSHOT) as session:
+            counted, found = await _verify_tenant(session, tenant, key, now)
+        events += counted
+        problems += found
+    return VerifyReport(events, len(tenants), tuple(problems))
 
 
 class _Check:
     """One check, in a thread. When its caller goes away the next page fails, and the thread ends."""
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tenant_id: UUID, key: bytes) -> None:
+    def __init__(
+        self, session: Session, loop: asyncio.AbstractEventLoop, tenant_id: UUID, key: bytes, now: datetime
+    ) -> None:
+        self._now = now
         self._session = session
         self._loop = loop
         self._tenant_id = tenant_id
@@ -63,9 +82,18 @@ class _Check:
                 self._strangers(),
                 head["size"],
                 frontier_hashes(head["frontier"]),
+                self._history(checkpoints),
             ),
         ]
         return self._events, problems
+
+    def _history(self, checkpoints: Sequence[Mapping[str, Any]]) -> RetentionHistory:
+        records = (
+            LoggedRecord(row["idx"], plain_uuid(row["event_id"]), row["record"], row["leaf_hash"])
+            for row in self._rows("read_records", (_BEFORE_ALL,), lambda row: (row["idx"],))
+        )
+        sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
+        return RetentionHistory(self._tenant_id, records, sealed, self._now)
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
         for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["leaf_idx"],)):
