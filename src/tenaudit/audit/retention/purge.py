@@ -11,7 +11,7 @@ from tenaudit._kernel.bounds import check_counts, check_seconds
 from tenaudit.audit.ports import StoreError
 from tenaudit.audit.retention.archive import ArchiveFile, checked_folder
 from tenaudit.audit.retention.moments import id_month
-from tenaudit.audit.retention.ranges import MAX_RANGES, ranges_of, slices
+from tenaudit.audit.retention.ranges import ranges_of, rows_of, slices
 from tenaudit.audit.retention.records import Removal, checked_text
 from tenaudit.audit.retention.report import PurgeReport, TenantPurge
 from tenaudit.audit.retention.steps import AlteredEvent, TermsChanged
@@ -19,7 +19,7 @@ from tenaudit.audit.retention.terms import checked_days, cutoff
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -160,7 +160,7 @@ class _Run:
 
     def _count_dropped(self, partition: WholePartition, files: dict[UUID, ArchivedFile]) -> None:
         for tenant, rows in partition.tenants.items():
-            count = sum(last - first + 1 for first, last in rows.ranges)
+            count = rows_of(rows.ranges)
             self._add(tenant, 0 if self._options.dry_run else count, [files[tenant]] if tenant in files else [])
             done = self._done[tenant]
             self._done[tenant] = replace(done, in_partitions=done.in_partitions + count)
@@ -194,7 +194,8 @@ class _Run:
                 found = await self._steps.old_events(tenant, done.before, limit, whole=self._folder is not None)
                 if not found:
                     break
-                await self._remove(tenant, _of_few_ranges(found))
+                for part in _of_few_ranges(found):
+                    await self._remove(tenant, part)
             if self._may_go_on():
                 gone = await self._steps.remove_conflicts(tenant, done.before)
                 self._done[tenant] = replace(self._done[tenant], conflicts=gone)
@@ -227,13 +228,13 @@ class _Run:
             (self._folder / file.name).unlink(missing_ok=True)
 
 
-def _of_few_ranges(events: Sequence[OldEvent]) -> Sequence[OldEvent]:
-    """Return the first of the events, as many as one record can name."""
-    ranges = ranges_of(event.index for event in events)
-    if len(ranges) <= MAX_RANGES:
-        return events
-    last = ranges[MAX_RANGES - 1][1]
-    return [event for event in events if event.index <= last]
+def _of_few_ranges(events: Sequence[OldEvent]) -> Iterator[Sequence[OldEvent]]:
+    """Yield the events in parts, each as many as one record can name."""
+    start = 0
+    for ranges in slices(ranges_of(event.index for event in events)):
+        end = start + rows_of(ranges)
+        yield events[start:end]
+        start = end
 
 
 async def _archived(folder: Path, tenant: UUID, events: Sequence[OldEvent]) -> list[ArchivedFile]:
