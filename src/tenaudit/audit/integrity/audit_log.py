@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit.audit.integrity.checkpoint import Checkpoint
+    from tenaudit.audit.retention.history import RetentionHistory
 
 __all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "roots_of", "seal_link"]
 
@@ -74,6 +75,7 @@ def find_problems(
     strangers: Iterable[UUID | str],
     size: int,
     frontier: Sequence[bytes] | None = None,
+    history: RetentionHistory | None = None,
 ) -> Iterator[Problem]:
     """Yield everything that does not fit, in log order.
 
@@ -87,8 +89,11 @@ def find_problems(
         strangers: event rows that have no place in the log.
         size: the size that the store says the log has.
         frontier: the hashes that the store keeps for the next append, None when it keeps none.
+        history: what purges took, None when there never was one.
     """
-    walk = _Walk(tenant_id, sealed, size)
+    if history is not None:
+        yield from history.problems
+    walk = _Walk(tenant_id, sealed, size, history)
     found = 0
     for problem in walk.through(leaves, strangers):
         found += 1
@@ -101,8 +106,11 @@ def find_problems(
 class _Walk:
     """One walk along a log, which knows where it is and what it has seen."""
 
-    def __init__(self, tenant_id: UUID | str, sealed: Sequence[SealedRoot], size: int) -> None:
+    def __init__(
+        self, tenant_id: UUID | str, sealed: Sequence[SealedRoot], size: int, history: RetentionHistory | None
+    ) -> None:
         self.roots = _Roots(sealed)
+        self._history = history
         self._tenant_id = tenant_id
         self._size = size
         self._known_size = max(size, sealed[-1].size if sealed else 0)
@@ -123,7 +131,9 @@ class _Walk:
             yield Problem(self._tenant_id, None, "truncated", detail)
 
     def _step(self, leaf: LoggedLeaf) -> Iterator[Problem]:
-        for problem in (_place_problem(self._tenant_id, leaf, self._expected), _leaf_problem(self._tenant_id, leaf)):
+        purged = self._history is not None and self._history.covers(leaf.index)
+        told = _purged_problem if purged else _leaf_problem
+        for problem in (_place_problem(self._tenant_id, leaf, self._expected), told(self._tenant_id, leaf)):
             if problem is not None:
                 yield problem
         self._expected = leaf.index + 1
@@ -146,6 +156,12 @@ def _leaf_problem(tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
     if leaf.actual != leaf.stored:
         return Problem(tenant_id, leaf.event_id, "changed", f"the event at index {leaf.index} was altered")
     return None
+
+
+def _purged_problem(tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
+    if leaf.actual is None:
+        return None
+    return Problem(tenant_id, leaf.event_id, "inserted", f"the event at index {leaf.index} was purged, and is back")
 
 
 class _Roots:

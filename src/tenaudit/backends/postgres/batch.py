@@ -13,6 +13,7 @@ from tenaudit.backends.postgres.rows import SealedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
 __all__ = ["parts", "refused_events", "sealed_rows", "staged_rows", "tenants_of"]
@@ -73,7 +74,7 @@ def tenants_of(rows: Sequence[SealedRow]) -> list[UUID]:
     return sorted({row.tenant_id.int: row.tenant_id for row in rows}.values())
 
 
-async def refused_events(pool: PostgresPool, rows: Sequence[SealedRow]) -> list[UUID]:
+async def refused_events(pool: PostgresPool, rows: Sequence[SealedRow], now: datetime) -> list[UUID]:
     """Return the events that PostgreSQL refuses also alone, found by halves; nothing is written.
 
     Raises:
@@ -85,7 +86,7 @@ async def refused_events(pool: PostgresPool, rows: Sequence[SealedRow]) -> list[
         part = waiting.pop()
         try:
             async with pool.transaction(tenants_of(part), end="ROLLBACK") as session:
-                await append_rows(session, part, frozenset())
+                await append_rows(session, part, frozenset(), now)
         except PostgresRefusal:
             if len(part) == 1:
                 refused.append(part[0].event_id)

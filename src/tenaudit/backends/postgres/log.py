@@ -6,7 +6,6 @@ told before anything is written.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,12 @@ from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.backends.postgres.expiry import let_in
 from tenaudit.backends.postgres.rows import plain_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from typing import Any
     from uuid import UUID
 
@@ -59,13 +60,16 @@ class _Sorted:
         return AppendResult(stored, self.duplicates, len(self.conflicts), 0)
 
 
-async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozenset[UUID]) -> AppendResult:
+async def append_rows(
+    session: Session, rows: Sequence[SealedRow], begun: frozenset[UUID], now: datetime
+) -> AppendResult:
     """Insert what is new and append its leaves; the session is about the tenants of *rows*.
 
     Args:
         session: the transaction.
         rows: events of one or more tenants.
         begun: tenants of which it is known that they have a log.
+        now: the time that periods are counted back from.
 
     Raises:
         StoreError: the log was tampered with and cannot grow.
@@ -77,14 +81,16 @@ async def append_rows(session: Session, rows: Sequence[SealedRow], begun: frozen
     heads = {head["tenant_id"].int: head for head in await session.rows("lock_logs", tenants)}
     if len(heads) < len(tenants):
         raise StoreError("the log of a tenant was taken away; verify the store")
+    known = await _known_hashes(session, rows)
+    admitted = await let_in(session, rows, heads, known, now)
     batch = _Sorted()
-    batch.sort(rows, await _known_hashes(session, rows))
+    batch.sort(admitted, known)
     if batch.fresh:
         await _extend(session, batch.fresh, heads)
     if batch.conflicts:
         columns = [(row.tenant_id, row.event_id, row.digest, row.evidence) for row in batch.conflicts]
         await session.rows("insert_conflicts", *_columns(columns))
-    return batch.result()
+    return batch.result()._replace(expired=len(rows) - len(admitted))
 
 
 async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[int, int], bytes]:
@@ -119,7 +125,7 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [*zip(*rows, strict=True)]
 
 
-async def seal_logs(session: Session, tenants: Sequence[UUID]) -> tuple[Checkpoint, ...]:
+async def seal_logs(session: Session, tenants: Sequence[UUID], now: datetime) -> tuple[Checkpoint, ...]:
     """Write a checkpoint for each of the logs that has grown since its last one."""
     sealed: list[Checkpoint] = []
     checkpoints: list[tuple[Any, ...]] = []
@@ -129,7 +135,7 @@ async def seal_logs(session: Session, tenants: Sequence[UUID]) -> tuple[Checkpoi
             continue
         tenant_id = plain_uuid(head["tenant_id"])
         checkpoint = Checkpoint(log_origin(tenant_id), head["size"], _restored(head).root())
-        body, sealed_at = checkpoint.body(), wire_time(datetime.now(UTC))
+        body, sealed_at = checkpoint.body(), wire_time(now)
         checkpoints.append((tenant_id, checkpoint.size, checkpoint.root, body, sealed_at))
         chains.append((tenant_id, seal_link(head["seals"], body, sealed_at), checkpoint.size))
         sealed.append(checkpoint)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from tenaudit._kernel.ids import unix_ms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
-__all__ = ["KnownDays", "month_after", "months_ahead"]
+__all__ = ["KnownDays", "first_id", "month_after", "months_ahead"]
 
 _MS_A_DAY = 86_400_000
 # A client can make ids of any day there is; the days of a hundred years are as many as are worth keeping.
@@ -39,10 +39,18 @@ def months_ahead(now: datetime, ahead: int) -> list[date]:
     return months
 
 
+def first_id(month: date) -> UUID:
+    """Return the least id that belongs to a month, from its first day on; it need not be of an event.
+
+    >>> first_id(date(1970, 1, 1)).int, first_id(date(2026, 1, 1)).hex[:12]
+    (0, '019b76daa800')
+    """
+    return UUID(int=(month - date(1970, 1, 1)).days * _MS_A_DAY << 80)
+
+
 class KnownDays:
     """The days of which it is known that their month was asked for.
 
-    >>> from uuid import UUID
     >>> days = KnownDays()
     >>> first = UUID("019c0000-0000-7000-8000-000000000000")
     >>> days.missing([first]), days.add([first]), days.missing([first])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from uuid import UUID
 
-__all__ = ["PostgresPool", "PostgresRefusal", "Session", "as_store_error", "checked_dsn"]
+__all__ = ["PostgresBusy", "PostgresPool", "PostgresRefusal", "Session", "as_store_error", "checked_dsn"]
 
 _Connection: TypeAlias = Any  # asyncpg has no types: what a pool gives out
 _MAX_CONNECTIONS = 100
@@ -47,10 +47,16 @@ _PERMANENT_CLASSES = ("22", "54")
 _PERMANENT = ("23502", "23514")
 _NO_SCHEMA = ("3F000", "42P01", "42883")
 _NO_GRANT = "42501"
+# A lock that was not given in time, and two that waited for each other.
+_LOCKED = ("55P03", "40P01")
 
 
 class PostgresRefusal(StoreError):  # noqa: N818 - a refusal, as SinkRejected is
     """PostgreSQL can never take what it was given."""
+
+
+class PostgresBusy(StoreError):  # noqa: N818 - a state, as SinkUnavailable is
+    """Others held a lock for too long, or each waited for the other; nothing was done."""
 
 
 def checked_dsn(dsn: str) -> str:
@@ -76,6 +82,8 @@ def as_store_error(error: BaseException) -> StoreError:
         return StoreError(f"PostgreSQL denies it ({state}); check what the user was granted")
     if state[:2] in _PERMANENT_CLASSES or state in _PERMANENT:
         return PostgresRefusal(f"PostgreSQL refuses the data: {name} ({state})")
+    if state in _LOCKED:
+        return PostgresBusy(f"PostgreSQL is busy: {name} ({state}); others hold what is needed, so try again")
     kind = f"{name} ({state})" if state else name
     return StoreError(f"PostgreSQL failed: {kind}; check that the server runs and can be reached")
 

@@ -62,6 +62,7 @@ class SealedRow:
     Attributes:
         tenant_id: whose it is.
         event_id: which it is.
+        occurred_at: when it happened.
         leaf: its leaf hash.
         digest: its keyed content hash.
         evidence: the text that the leaf commits to.
@@ -72,7 +73,7 @@ class SealedRow:
         CanonicalError: the event was not validated and holds what no row can give back as it was.
     """
 
-    __slots__ = ("digest", "event_id", "evidence", "leaf", "size", "tenant_id", "values")
+    __slots__ = ("digest", "event_id", "evidence", "leaf", "occurred_at", "size", "tenant_id", "values")
 
     def __init__(self, event: AuditEvent, key: bytes) -> None:
         canonical, record = event_text(event), None
@@ -83,6 +84,7 @@ class SealedRow:
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
         self.tenant_id = event.tenant_id
         self.event_id = event.event_id
+        self.occurred_at = event.occurred_at
         self.leaf = leaf_hash(canonical)
         self.digest = content_hash(key, self.leaf)
         self.evidence = evidence = canonical.decode()

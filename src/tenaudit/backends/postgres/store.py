@@ -7,19 +7,22 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.sqlfile import load_statements
-from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, Problem, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, SinkRejected, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
+from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.postgres.account import read_account
 from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, staged_rows, tenants_of
 from tenaudit.backends.postgres.check import self_check
 from tenaudit.backends.postgres.log import append_rows, read_tips, seal_logs
 from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
 from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
+from tenaudit.backends.postgres.retention import PostgresRetention
 from tenaudit.backends.postgres.rows import event_from_row, plain_uuid
 from tenaudit.backends.postgres.search import page_of, search_statement
 from tenaudit.backends.postgres.tally import count_stats
-from tenaudit.backends.postgres.verify import verify_tenant
+from tenaudit.backends.postgres.verify import Basis, verify_tenants
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -40,7 +43,7 @@ _SEALED_AT_ONCE = 500
 _MOST_KNOWN_TENANTS = 100_000
 
 
-class PostgresStore:
+class PostgresStore(PostgresRetention):
     """Keeps events, their log and its checkpoints in the tables that `migrate` makes.
 
     Made by `connect`; awaiting it, or entering it, checks the database at once, and the first use does so otherwise.
@@ -54,6 +57,7 @@ class PostgresStore:
             `tenaudit_writer`, or of `tenaudit_reader` where nothing is written.
         max_connections: most connections at a time, 1 to 100; who comes later waits, within the deadline.
         deadline: seconds that a transaction may take, the wait for a connection and for locks included.
+        clock: tells what has expired, when a checkpoint is sealed and what a purge removes.
 
     Raises:
         ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range.
@@ -63,7 +67,11 @@ class PostgresStore:
         >>> asyncio.run(store.close())
     """
 
-    def __init__(self, dsn: str, *, max_connections: int = 10, deadline: float = 5.0) -> None:
+    def __init__(
+        self, dsn: str, *, max_connections: int = 10, deadline: float = 5.0, clock: Clock | None = None
+    ) -> None:
+        self._dsn = dsn
+        self._clock = clock or SystemClock()
         self._pool = PostgresPool(dsn, max_connections=max_connections, deadline=deadline)
         self._sql = load_statements("tenaudit.backends.postgres", "sql/queries.sql")
         self._opening = asyncio.Lock()
@@ -73,7 +81,7 @@ class PostgresStore:
         self._begun: frozenset[UUID] = frozenset()
 
     @classmethod
-    def connect(cls, dsn: str, *, max_connections: int = 10, deadline: float = 5.0) -> Self:
+    def connect(cls, dsn: str, *, max_connections: int = 10, deadline: float = 5.0, clock: Clock | None = None) -> Self:
         """Return the store of a database; all but the arguments is checked once it is awaited, entered or first used.
 
         Raises:
@@ -82,7 +90,7 @@ class PostgresStore:
                 that is wrong.
             StoreError: there is no such server or database.
         """
-        return cls(dsn, max_connections=max_connections, deadline=deadline)
+        return cls(dsn, max_connections=max_connections, deadline=deadline, clock=clock)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -195,7 +203,7 @@ class PostgresStore:
         for start in range(0, len(grown), _SEALED_AT_ONCE):
             part = grown[start : start + _SEALED_AT_ONCE]
             async with self._pool.transaction(part) as session:
-                sealed += await seal_logs(session, part)
+                sealed += await seal_logs(session, part, wall_time(self._clock))
         return sealed
 
     async def tips(self) -> tuple[Checkpoint, ...]:
@@ -213,23 +221,15 @@ class PostgresStore:
         covered: when a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
         """
         key = await self._opened()
-        kept = signed or {}
-        tenants = sorted({*await self._known_tenants(), *kept}) if tenant_id is None else [tenant_id]
-        events = 0
-        problems: list[Problem] = []
-        for tenant in tenants:
-            async with self._pool.transaction([tenant], mode=_SNAPSHOT) as session:
-                counted, found = await verify_tenant(session, tenant, key, kept.get(tenant, ()))
-            events += counted
-            problems += found
-        return VerifyReport(events, len(tenants), tuple(problems))
+        basis = Basis(key, signed or {}, wall_time(self._clock))
+        tenants = sorted({*await self._known_tenants(), *basis.signed}) if tenant_id is None else [tenant_id]
+        return await verify_tenants(self._pool, tenants, basis)
 
     async def self_check(self) -> None:
         """Refuse a database or a user with which tenants would not be kept apart, as the first use does.
 
         Raises:
-            ConfigurationError: it names all that is wrong.
-            StoreError: PostgreSQL failed, or gave no answer in time.
+            ConfigurationError: it names all that is wrong; a StoreError says that PostgreSQL did not answer.
         """
         async with self._pool.transaction(mode=_READ) as session:
             await self_check(session)
@@ -281,12 +281,12 @@ class PostgresStore:
         if months := self._days.missing(ids):
             await self._make(sorted({*months, *map(month_after, months)}))
             self._days.add(ids)
-        tenants = tenants_of(rows)
+        tenants, now = tenants_of(rows), wall_time(self._clock)
         try:
             async with self._pool.transaction(tenants) as session:
-                result = await append_rows(session, rows, self._begun)
+                result = await append_rows(session, rows, self._begun, now)
         except PostgresRefusal as refusal:
-            refused = await refused_events(self._pool, rows)
+            refused = await refused_events(self._pool, rows, now)
             if refused:
                 raise SinkRejected(refused, "refused_by_postgresql") from refusal
             raise

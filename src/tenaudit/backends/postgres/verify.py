@@ -7,55 +7,70 @@ memory holds a page, however long the log, and the loop goes on meanwhile.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from tenaudit.audit import Problem
+from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
+from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import actual_leaf, is_evidence, plain_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from tenaudit.backends.postgres.pool import Session
+    from tenaudit.backends.postgres.pool import PostgresPool, Session
 
-__all__ = ["verify_tenant"]
+__all__ = ["Basis", "verify_tenants"]
 
 _HASH = 32
+# Locked before the snapshot is taken: a partition that is dropped in between would be missing, and its record not seen.
+_WHOLE_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE tenaudit.events IN ACCESS SHARE MODE"
 _PAGE = 1000
 _BEFORE_ALL = -(2**63)
 _NO_ID = UUID(int=0)
 
 
-async def verify_tenant(
-    session: Session, tenant_id: UUID, key: bytes, signed: Sequence[Checkpoint]
-) -> tuple[int, list[Problem]]:
+class Basis(NamedTuple):
+    """What rows are held against: the secret of content hashes, trusted checkpoints by tenant, and the time."""
+
+    key: bytes
+    signed: Mapping[UUID, Sequence[Checkpoint]]
+    now: datetime
+
+
+async def _verify_tenant(session: Session, tenant_id: UUID, basis: Basis) -> tuple[int, list[Problem]]:
     """Return how many events a tenant has and what is wrong with its log; the session is about that tenant.
 
     Each page has the deadline of the session anew.
     """
-    check = _Check(session, asyncio.get_running_loop(), tenant_id, key, signed)
+    check = _Check(session, asyncio.get_running_loop(), tenant_id, basis)
     return await asyncio.to_thread(check.run)
+
+
+async def verify_tenants(pool: PostgresPool, tenants: Sequence[UUID], basis: Basis) -> VerifyReport:
+    """Check one tenant after the other, each from one snapshot of the database."""
+    events = 0
+    problems: list[Problem] = []
+    for tenant in tenants:
+        async with pool.transaction([tenant], mode=_WHOLE_SNAPSHOT) as session:
+            counted, found = await _verify_tenant(session, tenant, basis)
+        events += counted
+        problems += found
+    return VerifyReport(events, len(tenants), tuple(problems))
 
 
 class _Check:
     """One check, in a thread. When its caller goes away the next page fails, and the thread ends."""
 
-    def __init__(
-        self,
-        session: Session,
-        loop: asyncio.AbstractEventLoop,
-        tenant_id: UUID,
-        key: bytes,
-        signed: Sequence[Checkpoint],
-    ) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, tenant_id: UUID, basis: Basis) -> None:
         self._session = session
         self._loop = loop
         self._tenant_id = tenant_id
-        self._key = key
-        self._signed = signed
+        self._key, self._now = basis.key, basis.now
+        self._signed = basis.signed.get(tenant_id, ())
         self._events = 0
 
     def run(self) -> tuple[int, list[Problem]]:
@@ -73,9 +88,18 @@ class _Check:
                 self._strangers(),
                 head["size"],
                 frontier_hashes(head["frontier"]),
+                self._history(checkpoints),
             ),
         ]
         return self._events, problems
+
+    def _history(self, checkpoints: Sequence[Mapping[str, Any]]) -> RetentionHistory:
+        records = (
+            LoggedRecord(row["idx"], plain_uuid(row["event_id"]), row["record"], row["leaf_hash"])
+            for row in self._rows("read_records", (_BEFORE_ALL,), lambda row: (row["idx"],))
+        )
+        sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
+        return RetentionHistory(self._tenant_id, records, sealed, self._now)
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
         for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["leaf_idx"],)):

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenaudit.audit import AppendResult, Problem, SinkRejected, StoreError, VerifyReport
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
+from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.retention.moments import wall_time
+from tenaudit.backends.sqlite.expiry import ExpiryGate
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
+from tenaudit.backends.sqlite.transaction import transaction
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
+    from tenaudit._kernel.clock import Clock
     from tenaudit.audit import AuditEvent
 
 __all__ = ["LogFile"]
 
 _HASH = 32
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
-    connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-        # In here: a commit that fails, as on a full disk, leaves its transaction open.
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 class LogFile:
@@ -43,11 +34,13 @@ class LogFile:
     Args:
         statements: the named statements.
         key: secret of the content hashes.
+        clock: tells when a checkpoint is sealed, and what has expired.
     """
 
-    def __init__(self, statements: dict[str, str], key: bytes) -> None:
-        self._sql = statements
+    def __init__(self, statements: dict[str, str], key: bytes, clock: Clock) -> None:
+        self.statements = self._sql = statements
         self._key = key
+        self._clock = clock
 
     def append(self, connection: sqlite3.Connection, events: Sequence[AuditEvent]) -> AppendResult:
         """Insert what is new and append its leaves, all in one transaction.
@@ -57,18 +50,41 @@ class LogFile:
             StoreError: the log was tampered with and cannot grow.
         """
         rows = self._sealed_rows(events)
-        counts = {"stored": 0, "duplicates": 0, "conflicts": 0}
-        with _transaction(connection, "IMMEDIATE"):
+        counts = {"stored": 0, "duplicates": 0, "conflicts": 0, "expired": 0}
+        with transaction(connection, "IMMEDIATE"):
+            gate = ExpiryGate(connection, self._sql, wall_time(self._clock))
             fresh: dict[str, list[SealedRow]] = {}
             for row in rows:
-                if connection.execute(self._sql["insert_event"], row.parameters).rowcount == 1:
+                if (known := gate.judge(row)) is not None:
+                    counts[known] += 1
+                    if known == "conflicts":
+                        self._keep_evidence(connection, row)
+                elif connection.execute(self._sql["insert_event"], row.parameters).rowcount == 1:
                     fresh.setdefault(row.parameters["tenant_id"], []).append(row)
                     counts["stored"] += 1
                 else:
                     counts[self._met_again(connection, row)] += 1
             for tenant_id, new in fresh.items():
                 self._extend(connection, tenant_id, new)
-        return AppendResult(**counts, expired=0)
+        return AppendResult(**counts)
+
+    def sealed_row(self, event: AuditEvent) -> SealedRow:
+        """Return the row of an event that tenaudit itself made."""
+        return SealedRow(event, self._key)
+
+    def leaf_of(self, row: Any) -> bytes:
+        """Return the leaf hash of a row as it is now."""
+        return actual_leaf(row, self._key)
+
+    def take(self, connection: sqlite3.Connection, row: SealedRow) -> int:
+        """Insert one new event in the transaction that is open, and return its place in the log.
+
+        Raises:
+            StoreError: the id is there already, or the log was tampered with and cannot grow.
+        """
+        if connection.execute(self._sql["insert_event"], row.parameters).rowcount != 1:
+            raise StoreError(f"event {row.parameters['event_id']} is there already; try again")
+        return self._extend(connection, row.parameters["tenant_id"], [row])
 
     def _sealed_rows(self, events: Sequence[AuditEvent]) -> list[SealedRow]:
         rows: list[SealedRow] = []
@@ -86,11 +102,18 @@ class LogFile:
         known = connection.execute(self._sql["content_hash"], row.parameters).fetchone()
         if known["content_hash"] == row.parameters["content_hash"]:
             return "duplicates"
-        evidence = {**row.parameters, "record": evidence_text(row), "seen_at": _now()}
-        connection.execute(self._sql["insert_conflict"], evidence)
+        self._keep_evidence(connection, row)
         return "conflicts"
 
-    def _extend(self, connection: sqlite3.Connection, tenant_id: str, rows: Sequence[SealedRow]) -> None:
+    def _keep_evidence(self, connection: sqlite3.Connection, row: SealedRow) -> None:
+        evidence = {**row.parameters, "record": evidence_text(row), "seen_at": self._now()}
+        connection.execute(self._sql["insert_conflict"], evidence)
+
+    def _now(self) -> str:
+        return wire_time(wall_time(self._clock))
+
+    def _extend(self, connection: sqlite3.Connection, tenant_id: str, rows: Sequence[SealedRow]) -> int:
+        """Append leaves, and return the place of the first."""
         tree = self._tree(connection, tenant_id)
         connection.executemany(
             self._sql["insert_leaf"],
@@ -104,10 +127,12 @@ class LogFile:
                 for place, row in enumerate(rows)
             ],
         )
+        first = tree.size
         tree = tree.extend([row.leaf for row in rows])
         connection.execute(
             self._sql["write_log"], {"tenant_id": tenant_id, "size": tree.size, "frontier": b"".join(tree.hashes)}
         )
+        return first
 
     def _tree(self, connection: sqlite3.Connection, tenant_id: str) -> CompactRange:
         row = connection.execute(self._sql["read_log"], {"tenant_id": tenant_id}).fetchone()
@@ -116,11 +141,11 @@ class LogFile:
     def seal(self, connection: sqlite3.Connection, tenant_id: UUID | None) -> tuple[Checkpoint, ...]:
         """Write a checkpoint for every log that has grown since its last one."""
         sealed = []
-        with _transaction(connection, "IMMEDIATE"):
+        with transaction(connection, "IMMEDIATE"):
             wanted = {"tenant_id": None if tenant_id is None else str(tenant_id)}
             for row in connection.execute(self._sql["grown_logs"], wanted).fetchall():
                 checkpoint = Checkpoint(_origin(row["tenant_id"]), row["size"], _restored(row, row["tenant_id"]).root())
-                body, sealed_at = checkpoint.body(), _now()
+                body, sealed_at = checkpoint.body(), self._now()
                 connection.execute(
                     self._sql["insert_checkpoint"],
                     {
@@ -148,7 +173,7 @@ class LogFile:
         kept = {str(tenant): checkpoints for tenant, checkpoints in signed.items()}
         events = 0
         problems: list[Problem] = []
-        with _any_text(connection), _transaction(connection, "DEFERRED"):
+        with _any_text(connection), transaction(connection, "DEFERRED"):
             every = [row["tenant_id"] for row in connection.execute(self._sql["known_tenants"])]
             tenants = sorted({*every, *kept}) if tenant_id is None else [str(tenant_id)]
             for tenant in tenants:
@@ -181,7 +206,18 @@ class LogFile:
             (uuid_or_text(row["event_id"]) for row in connection.execute(self._sql["strangers"], whose)),
             0 if log is None else log["size"],
             () if log is None else _hashes(log["frontier"]),
+            self._history(connection, tenant, checkpoints),
         )
+
+    def _history(
+        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row]
+    ) -> RetentionHistory:
+        records = (
+            LoggedRecord(row["idx"], uuid_or_text(row["event_id"]), row["record"], row["leaf_hash"])
+            for row in connection.execute(self._sql["read_records"], {"tenant_id": tenant})
+        )
+        sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
+        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock))
 
     def _conflict_problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
         for row in connection.execute(self._sql["read_conflicts"], {"tenant_id": tenant}):
@@ -242,7 +278,3 @@ def _body(tenant_id: str, row: sqlite3.Row) -> str | None:
         return Checkpoint(_origin(tenant_id), row["size"], row["root"]).body()
     except ValueError:
         return None
-
-
-def _now() -> str:
-    return wire_time(datetime.now(UTC))

@@ -55,7 +55,8 @@ ORDER BY l.tenant_id
 
 -- known_tenants: List every tenant that any table mentions.
 SELECT tenant_id FROM logs UNION SELECT tenant_id FROM checkpoints UNION SELECT tenant_id FROM leaves
-UNION SELECT tenant_id FROM events UNION SELECT tenant_id FROM conflicts ORDER BY tenant_id
+UNION SELECT tenant_id FROM events UNION SELECT tenant_id FROM conflicts
+UNION SELECT tenant_id FROM retention_records ORDER BY tenant_id
 
 -- logged_tenants: List the tenants that have a log.
 SELECT tenant_id FROM logs ORDER BY tenant_id
@@ -102,3 +103,62 @@ ORDER BY event_id
 
 -- has_event: Tell whether a tenant has an event.
 SELECT EXISTS (SELECT 1 FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id)
+
+-- read_terms: Return what a tenant's log knows of its retention.
+SELECT tenant_id, size, retention_days, purged_before, held FROM logs WHERE tenant_id = :tenant_id
+
+-- all_terms: Return what each log knows of its tenant's retention.
+SELECT tenant_id, size, retention_days, purged_before, held FROM logs ORDER BY tenant_id
+
+-- read_default_days: Return the period of tenants that have none of their own.
+SELECT days FROM retention_default
+
+-- write_default_days: Set the period of tenants that have none of their own, unless it is that already.
+UPDATE retention_default SET days = :days, set_by = :by, set_at = :at WHERE days <> :days
+
+-- known_leaf: Return the leaf of an event that was logged, whatever became of the event.
+SELECT leaf_hash FROM leaves WHERE tenant_id = :tenant_id AND event_id = :event_id
+
+-- count_old: Count a tenant's events that occurred before a time.
+SELECT COUNT(*) FROM events WHERE tenant_id = :tenant_id AND occurred_at < :before
+
+-- scan_times: Return ids and times of the next events behind an id.
+SELECT event_id, occurred_at FROM events WHERE tenant_id = :tenant_id AND event_id > :after
+ORDER BY event_id LIMIT :limit
+
+-- logged_events: Return events of a list of ids in the order of the log, each with its leaf.
+SELECT l.idx AS leaf_idx, l.leaf_hash AS leaf_hash, e.*
+FROM json_each(:ids) AS asked
+CROSS JOIN leaves AS l ON l.tenant_id = :tenant_id AND l.event_id = asked.value
+CROSS JOIN events AS e ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id
+ORDER BY l.idx
+
+-- delete_event: Delete an event that occurred before a time.
+DELETE FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id AND occurred_at < :before
+
+-- write_purged: Note that everything that was purged of a tenant occurred before a time.
+UPDATE logs SET purged_before = MAX(COALESCE(purged_before, ''), :before) WHERE tenant_id = :tenant_id
+
+-- write_retention_days: Set the period of a tenant.
+UPDATE logs SET retention_days = :value WHERE tenant_id = :tenant_id
+
+-- write_held: Set whether a tenant is held.
+UPDATE logs SET held = :value WHERE tenant_id = :tenant_id
+
+-- insert_record: Keep the text of a record of retention.
+INSERT INTO retention_records (tenant_id, idx, event_id, record) VALUES (:tenant_id, :idx, :event_id, :record)
+
+-- read_records: Return the records of retention of a tenant, each with the leaf that the log has in its place.
+SELECT r.idx, r.event_id, r.record, l.leaf_hash
+FROM retention_records AS r
+LEFT JOIN leaves AS l ON l.tenant_id = r.tenant_id AND l.idx = r.idx AND l.event_id = r.event_id
+WHERE r.tenant_id = :tenant_id ORDER BY r.idx
+
+-- held_tenants: List the tenants that are held.
+SELECT tenant_id FROM logs WHERE held ORDER BY tenant_id
+
+-- newest_records: Return the records of retention of a tenant, the newest first.
+SELECT event_id, record FROM retention_records WHERE tenant_id = :tenant_id ORDER BY idx DESC
+
+-- delete_conflict: Delete one second content.
+DELETE FROM conflicts WHERE tenant_id = :tenant_id AND event_id = :event_id AND content_hash = :content_hash

@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, StoreError, VerifyReport
 from tenaudit.audit.query import CursorCodec
 from tenaudit.backends.sqlite.account import AccountReader
 from tenaudit.backends.sqlite.follow import follow_log, log_size
 from tenaudit.backends.sqlite.log import LogFile
+from tenaudit.backends.sqlite.retention import SqliteRetention
 from tenaudit.backends.sqlite.rows import event_from_row, uuid_or_text
 from tenaudit.backends.sqlite.search import search_page
 from tenaudit.backends.sqlite.tally import count_stats
@@ -31,16 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["SqliteStore"]
 
 _PACKAGE = "tenaudit.backends.sqlite"
-_VERSION = 1
+_VERSION = 2
 _APPLICATION_ID = 0x7E4A0D17
 _LARGEST_WRITE = 1000
 
 
-class SqliteStore:
+class SqliteStore(SqliteRetention):
     """Keeps events, their log and its checkpoints in one SQLite file.
 
     Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise. A
     process that forks does best to open it after forking; a child opens the file anew at its first use.
+
+    Args:
+        path: the file.
+        clock: tells what has expired, when a checkpoint is sealed and what a purge removes.
 
     Example:
         >>> import asyncio, tempfile
@@ -54,8 +60,9 @@ class SqliteStore:
         ((), True)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
         self._path = Path(path)
+        self._clock = clock or SystemClock()
         self._sql = load_statements(_PACKAGE, "queries.sql")
         self._writer = SqliteWorker(self._path, "tenaudit-sqlite-writer", self._inspect)
         self._reader = SqliteWorker(self._path, "tenaudit-sqlite-reader", self._inspect)
@@ -64,13 +71,13 @@ class SqliteStore:
         self._codec = CursorCodec(bytes(32))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Self:
+    def open(cls, path: str | os.PathLike[str], *, clock: Clock | None = None) -> Self:
         """Return the store of a file, which is made when it is not there.
 
         Raises (once it is awaited, entered or first used):
             StoreError: the file cannot be opened, is no tenaudit store, or was made by a newer version.
         """
-        return cls(path)
+        return cls(path, clock=clock)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -200,7 +207,7 @@ class SqliteStore:
                         self._codec = CursorCodec(cursor_key)
                     except ValueError as error:
                         raise StoreError(f"{self._path}: its cursor_key was altered: {error}") from error
-                    self._log = LogFile(self._sql, content_key)
+                    self._log = LogFile(self._sql, content_key, self._clock)
         return self._log
 
     def _prepare(self, connection: sqlite3.Connection) -> tuple[bytes, bytes]:
@@ -208,8 +215,9 @@ class SqliteStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _is_empty(connection):
-                self._create(connection)
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._inspect(connection)
+            self._upgrade(connection)
             keys = [self._secret(connection, name) for name in ("cursor_key", "content_key")]
             connection.execute("COMMIT")
         except BaseException:
@@ -218,14 +226,17 @@ class SqliteStore:
             raise
         return keys[0], keys[1]
 
-    def _create(self, connection: sqlite3.Connection) -> None:
-        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-        # Not executescript: that would commit the transaction which makes the schema all or nothing.
-        for statement in schema.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """Bring a file to this version; whoever else comes at the same time waits for the transaction."""
+        found = _version(connection)
+        for version in range(found + 1, _VERSION + 1):
+            schema = (Path(__file__).parent / f"schema_{version}.sql").read_text(encoding="utf-8")
+            # Not executescript: that would commit the transaction which makes the schema all or nothing.
+            for statement in schema.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+        if found < _VERSION:
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
         """Refuse a file that is another application's or another version's, before anything in it is touched."""
@@ -235,8 +246,8 @@ class SqliteStore:
             # Another process may have made the store between the two looks.
             if _application_id(connection) != _APPLICATION_ID:
                 raise StoreError(f"{self._path}: is a database, but no tenaudit store; name another file")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found != _VERSION:
+        found = _version(connection)
+        if found > _VERSION:
             raise StoreError(f"{self._path}: has schema {found}, this version reads {_VERSION}; upgrade tenaudit")
 
     def _secret(self, connection: sqlite3.Connection, name: str) -> bytes:
@@ -246,6 +257,10 @@ class SqliteStore:
 
 def _application_id(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA application_id").fetchone()[0])
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

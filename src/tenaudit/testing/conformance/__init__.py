@@ -6,6 +6,7 @@ from tenaudit.testing.conformance.account import AccountConformance
 from tenaudit.testing.conformance.api_keys import ApiKeyStoreConformance
 from tenaudit.testing.conformance.dead_letters import DeadLetterConformance
 from tenaudit.testing.conformance.events import an_event
+from tenaudit.testing.conformance.retention import RetentionConformance
 from tenaudit.testing.conformance.sink import SinkConformance
 from tenaudit.testing.conformance.store import StoreConformance
 
@@ -13,6 +14,7 @@ __all__ = [
     "AccountConformance",
     "ApiKeyStoreConformance",
     "DeadLetterConformance",
+    "RetentionConformance",
     "SinkConformance",
     "StoreConformance",
     "an_event",

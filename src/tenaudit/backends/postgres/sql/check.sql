@@ -22,7 +22,10 @@ SELECT c.relname AS name, c.relrowsecurity AS is_enabled, c.relforcerowsecurity 
 FROM pg_class AS c
 WHERE (
     c.oid IN (SELECT relid FROM pg_partition_tree('tenaudit.events'))
-    OR c.oid IN ('tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass)
+    OR c.oid IN (
+      'tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass,
+      'tenaudit.retention_records'::regclass
+    )
   ) AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 ORDER BY c.relname
 
@@ -31,7 +34,10 @@ SELECT c.relname AS name, p.polname AS policy
 FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid
 WHERE (
     c.oid IN (SELECT relid FROM pg_partition_tree('tenaudit.events'))
-    OR c.oid IN ('tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass)
+    OR c.oid IN (
+      'tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass,
+      'tenaudit.retention_records'::regclass
+    )
   ) AND NOT (
     p.polname = 'tenant'
     OR p.polname = 'lister' AND p.polroles = ARRAY[(SELECT oid FROM pg_roles WHERE rolname = 'tenaudit_lister')]

@@ -13,7 +13,8 @@ SELECT value FROM tenaudit.meta WHERE name = $1
 INSERT INTO tenaudit.logs (tenant_id) SELECT * FROM unnest($1::uuid[]) ON CONFLICT DO NOTHING
 
 -- lock_logs: Return the heads of logs and keep everybody else from them until the transaction ends.
-SELECT tenant_id, size, frontier, seals, sealed FROM tenaudit.logs WHERE tenant_id = ANY($1::uuid[])
+SELECT tenant_id, size, frontier, seals, sealed, retention_days, purged_before, held
+FROM tenaudit.logs WHERE tenant_id = ANY($1::uuid[])
 ORDER BY tenant_id FOR UPDATE
 
 -- find_hashes: Return the keyed hashes of the events that are there already; the bounds spare the other partitions.
@@ -141,3 +142,19 @@ WHERE tenant_id = $1 AND action = $2 AND event_id > $3 AND event_id <= $4 ORDER 
 SELECT e.event_id FROM unnest($2::uuid[]) AS asked (event_id)
 JOIN tenaudit.events AS e ON e.tenant_id = $1 AND e.event_id = asked.event_id
 WHERE e.event_id BETWEEN $3 AND $4
+
+
+-- default_days: Return the period of tenants that have none of their own.
+SELECT days FROM tenaudit.retention_default
+
+-- known_leaves: Return the leaves of events that were logged, whatever became of the events; the bounds spare blocks.
+SELECT l.tenant_id, l.event_id, l.leaf_hash
+FROM unnest($1::uuid[], $2::uuid[]) AS asked (tenant_id, event_id)
+JOIN tenaudit.leaves AS l ON l.tenant_id = asked.tenant_id AND l.event_id = asked.event_id
+WHERE l.event_id BETWEEN $3 AND $4
+
+-- read_records: Return a tenant's records of retention behind a place, each with the leaf that the log has there.
+SELECT r.idx, r.event_id, r.record, l.leaf_hash
+FROM tenaudit.retention_records AS r LEFT JOIN tenaudit.leaves AS l
+  ON l.tenant_id = r.tenant_id AND l.idx = r.idx AND l.event_id = r.event_id
+WHERE r.tenant_id = $1 AND r.idx > $2 ORDER BY r.idx LIMIT $3

@@ -1,0 +1,158 @@
+"""What the records of retention explain of a tenant's log, and which of them are not honest; pure.
+
+A gap in the rows of a log is explained by a purge that was written into that very log: the text of the record is what
+a leaf of the log commits to. A record says what it took and by which period, so it is held against the periods and
+holds that the same log tells of, and against the time of the checkpoint that covers it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from tenaudit.audit.integrity.merkle import leaf_hash
+from tenaudit.audit.ports import Problem
+from tenaudit.audit.retention.records import HOLD_PLACED, HOLD_RELEASED, PERIOD_SET, PURGED, kept_record
+from tenaudit.audit.retention.terms import cutoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from uuid import UUID
+
+    from tenaudit.audit.retention.ranges import Range
+    from tenaudit.audit.retention.records import KeptRecord
+
+__all__ = ["LoggedRecord", "RetentionHistory"]
+
+# Clocks of machines differ; a lie that is worth telling is about days.
+_SKEW = timedelta(days=1)
+
+
+class _Claim(NamedTuple):
+    span: Range
+    event_id: UUID | str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRecord:
+    """A record as the store holds it now.
+
+    Args:
+        index: the place in the log that it says it has.
+        event_id: the event it says it is.
+        text: what it says.
+        leaf: the leaf hash that the log has at that place for that event, None without one.
+    """
+
+    index: int
+    event_id: UUID | str
+    text: str
+    leaf: bytes | None
+
+
+class RetentionHistory:
+    """The records of one tenant, read in the order of its log.
+
+    Args:
+        tenant_id: whose log it is.
+        records: all that the store keeps of it, in any order.
+        sealed: size and time of its checkpoints, ascending by size.
+        now: the time of the one who verifies.
+
+    Example:
+        >>> from datetime import UTC
+        >>> from uuid import UUID
+        >>> history = RetentionHistory(UUID(int=1), [], [], datetime(2026, 1, 1, tzinfo=UTC))
+        >>> history.problems, history.covers(0)
+        ((), False)
+    """
+
+    def __init__(
+        self,
+        tenant_id: UUID | str,
+        records: Iterable[LoggedRecord],
+        sealed: Sequence[tuple[int, str]],
+        now: datetime,
+    ) -> None:
+        self._tenant_id = tenant_id
+        self._sealed = sealed
+        self._now = now
+        self._days: int | None = None
+        self._held = False
+        claims: list[_Claim] = []
+        problems = [*self._read(sorted(records, key=lambda record: record.index), claims)]
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self.problems = (*problems, *self._join(sorted(claims, key=lambda claim: claim.span)))
+
+    def covers(self, index: int) -> bool:
+        """Tell whether a purge that is in the log took what was at a place."""
+        place = bisect_right(self._firsts, index)
+        return place > 0 and index <= self._lasts[place - 1]
+
+    def _read(self, records: Iterable[LoggedRecord], claims: list[_Claim]) -> Iterator[Problem]:
+        for logged in records:
+            record = self._proved(logged)
+            if isinstance(record, Problem):
+                yield record
+            elif record.action == PURGED:
+                lie = next(self._lies(logged.index, record), None)
+                if lie is not None:
+                    yield Problem(self._tenant_id, logged.event_id, "purge", lie)
+                claims += (_Claim(span, logged.event_id) for span in record.ranges)
+            else:
+                self._follow(record)
+
+    def _join(self, claims: Iterable[_Claim]) -> Iterator[Problem]:
+        """Keep what is claimed, and yield a problem for what is claimed twice: nothing goes twice."""
+        for (first, last), event_id in claims:
+            if self._lasts and first <= self._lasts[-1]:
+                lie = f"a purge claims the event at index {first}, which another one took"
+                yield Problem(self._tenant_id, event_id, "purge", lie)
+            if self._lasts and first <= self._lasts[-1] + 1:
+                self._lasts[-1] = max(self._lasts[-1], last)
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def _proved(self, logged: LoggedRecord) -> KeptRecord | Problem:
+        where = f"the record of retention at index {logged.index}"
+        if logged.leaf is None:
+            return Problem(self._tenant_id, logged.event_id, "inserted", f"{where} has no place in the log")
+        record = kept_record(logged.text, self._tenant_id, logged.event_id)
+        if record is None or leaf_hash(logged.text.encode("utf-8", "surrogateescape")) != logged.leaf:
+            return Problem(self._tenant_id, logged.event_id, "changed", f"{where} was altered")
+        return record
+
+    def _follow(self, record: KeptRecord) -> None:
+        if record.action == PERIOD_SET:
+            self._days = record.days
+        elif record.action in {HOLD_PLACED, HOLD_RELEASED}:
+            self._held = record.action == HOLD_PLACED
+
+    def _lies(self, index: int, record: KeptRecord) -> Iterator[str]:
+        """Yield what the purge may not have done or cannot have known."""
+        assert record.days is not None
+        assert record.before is not None
+        assert record.newest is not None
+        if self._held:
+            yield f"the purge at index {index} took events while the tenant was held"
+        if self._days is not None and record.days != self._days:
+            yield f"the purge at index {index} is by {record.days} days, and the tenant's period was {self._days}"
+        if record.days < 1 or record.before > cutoff(record.at, record.days) or record.newest >= record.before:
+            yield f"the purge at index {index} took events before their time"
+        if record.ranges[-1][1] >= index:
+            yield f"the purge at index {index} claims events that came after it"
+        if record.at > self._latest(index) + _SKEW:
+            yield f"the purge at index {index} is dated ahead of its time"
+
+    def _latest(self, index: int) -> datetime:
+        """Return the time by which what is at a place must have been written."""
+        place = bisect_right(self._sealed, index, key=lambda seal: seal[0])
+        try:
+            return min(self._now, datetime.fromisoformat(self._sealed[place][1]))
+        # No checkpoint covers it yet, or its time was altered, which is found elsewhere.
+        except (IndexError, ValueError, TypeError):
+            return self._now
