@@ -15,6 +15,7 @@ from tenaudit.audit.consumer import Consumer
 from tenaudit.audit.consumer.gaps import GapWatch
 from tenaudit.audit.outbox import OutboxRelay
 from tenaudit.audit.parameters import PARAMETERS
+from tenaudit.audit.retention import RetentionJob
 from tenaudit.backends.jwks import JwksKeySource
 from tenaudit.backends.kafka import KafkaSink
 from tenaudit.backends.memory import MemorySink
@@ -119,6 +120,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels(tmp_path: Path) -> None
     GapWatch(None, registry=registry)
     RedactionPolicy(registry=registry)
     CheckpointKeeper(None, None, [None], [None], registry=registry)
+    RetentionJob(None, registry=registry)
     assert isinstance(gate.security, SecuritySettings)
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name: (

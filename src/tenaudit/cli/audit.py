@@ -7,8 +7,11 @@ import click
 from tenaudit.cli.audit_account import account
 from tenaudit.cli.audit_dlq import dlq
 from tenaudit.cli.audit_export import export
+from tenaudit.cli.audit_hold import hold
 from tenaudit.cli.audit_key import key
+from tenaudit.cli.audit_purge import purge
 from tenaudit.cli.audit_query import query
+from tenaudit.cli.audit_retention import retention
 from tenaudit.cli.audit_sign import sign
 from tenaudit.cli.audit_stats import stats
 from tenaudit.cli.audit_tail import tail
@@ -19,14 +22,17 @@ __all__ = ["audit"]
 
 @click.group()
 def audit() -> None:
-    """Query, follow, count, export, sign and verify stored events, account for every one, and replay dead letters."""
+    """Query, follow, count, export, sign, verify and purge events, account for each, and replay dead letters."""
 
 
 audit.add_command(account)
 audit.add_command(dlq)
 audit.add_command(export)
+audit.add_command(hold)
 audit.add_command(key)
+audit.add_command(purge)
 audit.add_command(query)
+audit.add_command(retention)
 audit.add_command(sign)
 audit.add_command(stats)
 audit.add_command(tail)

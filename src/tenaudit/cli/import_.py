@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.importers import FORMATS, BrokenFile, ImportProblem, ImportReport, LineImporter, Loader, is_lines
+from tenaudit.cli.import_expiry import ExpiryCount
 from tenaudit.cli.import_files import FoundFiles, find_files
 from tenaudit.cli.import_text import LogFile, open_log
 from tenaudit.cli.output import json_option, write_json, write_line
@@ -66,19 +67,22 @@ def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool
         )
     clock = SystemClock()
     started = clock.monotonic()
-    report = asyncio.run(_load(found, format_name, store_url, tenant, clock))
+    report, expiring = asyncio.run(_load(found, format_name, store_url, tenant, clock))
     seconds = round(clock.monotonic() - started, 3)
     if as_json:
-        write_json({**report.to_json(), "skipped": found.skipped, "seconds": seconds})
+        write_json({**report.to_json(), "expiring": expiring, "skipped": found.skipped, "seconds": seconds})
     else:
-        _print(report, found.skipped, seconds)
+        _print(report, found.skipped, seconds, expiring)
     return 0 if report.complete else 1
 
 
-async def _load(found: FoundFiles, name: str, store_url: str, tenant: UUID | None, clock: Clock) -> ImportReport:
+async def _load(
+    found: FoundFiles, name: str, store_url: str, tenant: UUID | None, clock: Clock
+) -> tuple[ImportReport, int]:
     async with open_store(store_url, must_exist=False) as store:
+        counted = ExpiryCount(store, clock)
         with import_progress(len(found.files), clock) as progress:
-            return await _load_all(found, name, store, tenant, progress)
+            return await _load_all(found, name, cast("Store", counted), tenant, progress), counted.expiring
 
 
 async def _load_all(
@@ -106,12 +110,16 @@ async def _load_log(loader: Loader, may_be_lines: bool, path: str, log: LogFile)
         await loader.load(path, log.text())
 
 
-def _print(report: ImportReport, skipped: int, seconds: float) -> None:
+def _print(report: ImportReport, skipped: int, seconds: float, expiring: int) -> None:
     write_line(f"files       {report.files}" + (f" ({skipped} others skipped)" if skipped else ""))
     write_line(f"read        {report.read}")
     write_line(f"stored      {report.stored}")
     write_line(f"duplicates  {report.duplicates}")
     write_line(f"conflicts   {report.conflicts}")
+    if report.expired:
+        write_line(f"expired     {report.expired}")
+    if expiring:
+        write_line(f"of these, {expiring} are past their period and go at the next purge")
     if report.passed:
         write_line(f"passed      {sum(report.passed.values())}")
     write_line(f"refused     {sum(report.refused.values())}")

@@ -69,7 +69,7 @@ class RowSteps(PurgeSteps):
     async def remove(self, tenant_id: UUID, events: Sequence[OldEvent], removal: Removal) -> None:
         """Delete events and write the record of it, both or neither."""
         work = partial(self._log.remove, tenant_id=tenant_id, events=events, removal=removal)
-        await self._briefly([tenant_id], work, tries=4 * _TRIES)
+        await self._briefly([tenant_id], work, tries=2 * _TRIES)
 
     async def remove_conflicts(self, tenant_id: UUID, before: datetime) -> int:
         """Delete kept second contents that occurred before a time."""
@@ -98,7 +98,7 @@ class RowSteps(PurgeSteps):
             except PostgresBusy:
                 if attempt == tries:
                     raise
-            await asyncio.sleep(_PAUSE_SECONDS * attempt)
+            await asyncio.sleep(_PAUSE_SECONDS * min(attempt, 3))
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _still_alone(self) -> None:
