@@ -89,6 +89,8 @@ class RetentionHistory:
 
     def covers(self, index: int) -> bool:
         """Tell whether a purge that is in the log took what was at a place."""
+        if not self._firsts:
+            return False
         place = bisect_right(self._firsts, index)
         return place > 0 and index <= self._lasts[place - 1]
 

@@ -1,23 +1,22 @@
-"""The log inside the file: appending in one transaction, sealing, and checking everything again."""
+"""The log inside the file: appending in one transaction, and sealing."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tenaudit.audit import AppendResult, Problem, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit import AppendResult, SinkRejected, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
-from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.integrity.audit_log import seal_link
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.sqlite.expiry import ExpiryGate
-from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
+from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text
 from tenaudit.backends.sqlite.transaction import transaction
+from tenaudit.backends.sqlite.verify import LogCheck, hashes_of, log_origin
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     from tenaudit._kernel.clock import Clock
@@ -35,12 +34,16 @@ class LogFile:
         statements: the named statements.
         key: secret of the content hashes.
         clock: tells when a checkpoint is sealed, and what has expired.
+
+    Attributes:
+        check: what checks all of it again.
     """
 
     def __init__(self, statements: dict[str, str], key: bytes, clock: Clock) -> None:
         self.statements = self._sql = statements
         self._key = key
         self._clock = clock
+        self.check = LogCheck(statements, key, clock)
 
     def append(self, connection: sqlite3.Connection, events: Sequence[AuditEvent]) -> AppendResult:
         """Insert what is new and append its leaves, all in one transaction.
@@ -144,7 +147,9 @@ class LogFile:
         with transaction(connection, "IMMEDIATE"):
             wanted = {"tenant_id": None if tenant_id is None else str(tenant_id)}
             for row in connection.execute(self._sql["grown_logs"], wanted).fetchall():
-                checkpoint = Checkpoint(_origin(row["tenant_id"]), row["size"], _restored(row, row["tenant_id"]).root())
+                checkpoint = Checkpoint(
+                    log_origin(row["tenant_id"]), row["size"], _restored(row, row["tenant_id"]).root()
+                )
                 body, sealed_at = checkpoint.body(), self._now()
                 connection.execute(
                     self._sql["insert_checkpoint"],
@@ -164,117 +169,11 @@ class LogFile:
     def tips(self, connection: sqlite3.Connection) -> tuple[Checkpoint, ...]:
         """Return the newest checkpoint of each tenant that has one."""
         rows = connection.execute(self._sql["newest_checkpoints"]).fetchall()
-        return tuple(Checkpoint(_origin(row["tenant_id"]), row["size"], row["root"]) for row in rows)
-
-    def verify(
-        self, connection: sqlite3.Connection, tenant_id: UUID | None, signed: Mapping[UUID, Sequence[Checkpoint]]
-    ) -> VerifyReport:
-        """Check every leaf, row and checkpoint, and what is *signed*, against one snapshot of the file."""
-        kept = {str(tenant): checkpoints for tenant, checkpoints in signed.items()}
-        events = 0
-        problems: list[Problem] = []
-        with _any_text(connection), transaction(connection, "DEFERRED"):
-            every = [row["tenant_id"] for row in connection.execute(self._sql["known_tenants"])]
-            tenants = sorted({*every, *kept}) if tenant_id is None else [str(tenant_id)]
-            for tenant in tenants:
-                if _is_text(tenant):
-                    problems += self._problems(connection, tenant, kept.get(tenant, ()))
-                    events += connection.execute(self._sql["count_events"], {"tenant_id": tenant}).fetchone()[0]
-                else:
-                    problems.append(Problem(uuid_or_text(tenant), None, "changed", "a tenant id is no text"))
-        return VerifyReport(events, len(tenants), tuple(problems))
-
-    def _problems(self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint]) -> Iterator[Problem]:
-        whose = {"tenant_id": tenant}
-        tenant_id = uuid_or_text(tenant)
-        log = connection.execute(self._sql["read_log"], whose).fetchone()
-        checkpoints = connection.execute(self._sql["read_checkpoints"], whose).fetchall()
-        yield from _seal_problems(tenant, checkpoints, b"" if log is None else log["seals"])
-        yield from self._conflict_problems(connection, tenant)
-        yield from find_problems(
-            tenant_id,
-            (
-                LoggedLeaf(
-                    row["leaf_idx"],
-                    uuid_or_text(row["leaf_event_id"]),
-                    row["leaf_hash"] if len(row["leaf_hash"]) == _HASH else bytes(_HASH),
-                    None if row["event_id"] is None else actual_leaf(row, self._key),
-                )
-                for row in connection.execute(self._sql["walk_log"], whose)
-            ),
-            roots_of(checkpoints, signed),
-            (uuid_or_text(row["event_id"]) for row in connection.execute(self._sql["strangers"], whose)),
-            0 if log is None else log["size"],
-            () if log is None else _hashes(log["frontier"]),
-            self._history(connection, tenant, checkpoints),
-        )
-
-    def _history(
-        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row]
-    ) -> RetentionHistory:
-        records = (
-            LoggedRecord(row["idx"], uuid_or_text(row["event_id"]), row["record"], row["leaf_hash"])
-            for row in connection.execute(self._sql["read_records"], {"tenant_id": tenant})
-        )
-        sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
-        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock))
-
-    def _conflict_problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
-        for row in connection.execute(self._sql["read_conflicts"], {"tenant_id": tenant}):
-            if not is_evidence(row, tenant, self._key):
-                detail = "the second content kept of this event was altered"
-                yield Problem(uuid_or_text(tenant), uuid_or_text(row["event_id"]), "changed", detail)
-
-
-@contextmanager
-def _any_text(connection: sqlite3.Connection) -> Iterator[None]:
-    """Read bytes that are no UTF-8 as text that fits nothing, instead of failing on them."""
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    try:
-        yield
-    finally:
-        connection.text_factory = str
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _hashes(raw: bytes) -> tuple[bytes, ...]:
-    return tuple(raw[place : place + _HASH] for place in range(0, len(raw), _HASH))
+        return tuple(Checkpoint(log_origin(row["tenant_id"]), row["size"], row["root"]) for row in rows)
 
 
 def _restored(row: sqlite3.Row, tenant_id: str) -> CompactRange:
     try:
-        return CompactRange(row["size"], _hashes(row["frontier"]))
+        return CompactRange(row["size"], hashes_of(row["frontier"]))
     except MerkleError:
         raise StoreError(f"the log of tenant {tenant_id} is damaged and takes no more; verify the store") from None
-
-
-def _seal_problems(tenant: str, checkpoints: Sequence[sqlite3.Row], seals: bytes) -> Iterator[Problem]:
-    chain = b""
-    altered = False
-    for row in checkpoints:
-        chain = seal_link(chain, row["body"], row["sealed_at"])
-        if row["body"] != _body(tenant, row):
-            altered = True
-            yield Problem(uuid_or_text(tenant), None, "checkpoint", f"the checkpoint at {row['size']} was altered")
-    if chain != seals and not altered:
-        last = checkpoints[-1]["size"] if checkpoints else 0
-        detail = f"checkpoints up to {last} were taken out, put in or dated anew"
-        yield Problem(uuid_or_text(tenant), None, "checkpoint", detail)
-
-
-def _origin(tenant_id: str) -> str:
-    return f"tenaudit/tenant/{tenant_id}"
-
-
-def _body(tenant_id: str, row: sqlite3.Row) -> str | None:
-    try:
-        return Checkpoint(_origin(tenant_id), row["size"], row["root"]).body()
-    except ValueError:
-        return None

@@ -75,6 +75,9 @@ ORDER BY e.event_id
 -- get_event: Return one event of a tenant.
 SELECT * FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id
 
+-- count_own: Count the events of one tenant.
+SELECT COUNT(*) FROM events WHERE tenant_id = :tenant_id
+
 -- count_events: Count events, of one tenant or of all.
 SELECT COUNT(*) FROM events WHERE :tenant_id IS NULL OR tenant_id = :tenant_id
 

@@ -191,7 +191,7 @@ class SqliteStore(SqliteRetention):
         of the cursors.
         """
         log = await self._opened()
-        return await self._reader.run(log.verify, tenant_id, signed or {})
+        return await self._reader.run(log.check.report, tenant_id, signed or {})
 
     async def close(self) -> None:
         """Close the file after the work that is already queued; a second call does nothing."""

@@ -88,7 +88,13 @@ WHERE tenant_id = $1 AND (event_id, content_hash) > ($2, $3)
 ORDER BY event_id, content_hash LIMIT $4
 
 -- walk_log: Return a tenant's log in order from a place, each leaf with the event row it belongs to, if that is there.
-SELECT l.idx AS leaf_idx, l.event_id AS leaf_event_id, l.leaf_hash AS leaf_hash, e.*
+-- The row's columns stand as texts in the order of the leaf's: making them here is a third of the work of making them
+-- where they are hashed.
+SELECT l.idx AS leaf_idx, l.event_id AS leaf_event_id, l.leaf_hash AS leaf_hash, e.content_hash,
+  e.action, e.actor_id, e.actor_type, e.event_id::text,
+  to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS occurred_at,
+  e.outcome, e.payload, e.producer_id, e.redactions, e.resource_id, e.resource_type, e.schema_version, e.seq,
+  e.service, e.severity, e.tenant_id::text, e.trace_id
 FROM (
   SELECT * FROM tenaudit.leaves WHERE tenant_id = $1 AND idx > $2 ORDER BY idx LIMIT $3
 ) AS l LEFT JOIN tenaudit.events AS e
@@ -103,6 +109,9 @@ WHERE e.tenant_id = $1 AND e.event_id > $2
     WHERE l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
   )
 ORDER BY e.event_id LIMIT $3
+
+-- count_own: Count the events of one tenant.
+SELECT count(*) AS rows FROM tenaudit.events WHERE tenant_id = $1
 
 -- count_events: Count the events of the tenants that the transaction names.
 SELECT count(*) FROM tenaudit.events WHERE tenant_id = ANY($1::uuid[])
