@@ -34,8 +34,15 @@ EXPECTED = {
     | {f"policy/cedar-{name}": {"cedarpy"} for name in ("allow", "deny") if find_spec("cedarpy")},
     "query": {f"query/{depth}": {"offset"} for depth in ("first", "middle", "last")}
     | {"query/actor": set(), "query/flat": {"first page"}},
+    "seal": {"seal/sqlite": {"append"}, "seal/postgres": {"append"}},
+    "verify": {
+        "verify/sqlite": {"sha256"},
+        "verify/postgres": {"sha256"},
+        "verify/million": set(),
+        "verify/memory": set(),
+    },
 }
-ON_POSTGRES = {"export", "ingest", "pipeline", "query"}
+ON_POSTGRES = {"export", "ingest", "pipeline", "query", "seal", "verify"}
 ON_KAFKA = {"kafka_sink", "pipeline"}
 
 
