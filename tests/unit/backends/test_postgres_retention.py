@@ -16,7 +16,7 @@ from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
 from tenaudit.testing.conformance.retention import NOW, aged
 from tests.unit.backends.postgres_databases import ROLES, WITHIN, database, execute, migrated, run, user
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, proved, purge_and_die
+from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
 
 pytestmark = pytest.mark.services
 
@@ -172,6 +172,17 @@ def test_a_purge_that_dies_leaves_a_log_that_verifies_and_the_next_goes_on(write
             assert await proved(store) == [*YOUNG]
 
     run(main())
+
+
+@pytest.mark.parametrize("change", ["hold", "period", "default"])
+def test_a_hold_or_a_period_that_comes_meanwhile_counts(admin, tmp_path, change):
+    async def main(dsn):
+        async with opened(dsn) as store:
+            await store.append([*OLD, *YOUNG])
+            await is_stopped_by(store, lambda: changed(store, change), tmp_path)
+
+    with user(admin, *ROLES, "tenaudit_purger") as dsn:
+        run(main(dsn))
 
 
 @pytest.mark.parametrize("table", ["retention_records", "leaves"])
