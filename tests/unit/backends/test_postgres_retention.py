@@ -340,7 +340,10 @@ TAMPERING = {
         """UPDATE tenaudit.retention_records SET record = replace(record, '"days":30', '"days":31')""",
         {"changed", "missing"},
     ),
-    "a record that is taken away": ("DELETE FROM tenaudit.retention_records", {"missing"}),
+    "a record that is taken away": ("DELETE FROM tenaudit.retention_records", {"missing", "purge"}),
+    "a hold that is put on": ("UPDATE tenaudit.logs SET held = true", {"purge"}),
+    "a period that is set": ("UPDATE tenaudit.logs SET retention_days = 3", {"purge"}),
+    "a purge that is forgotten": ("UPDATE tenaudit.logs SET purged_before = NULL", {"purge"}),
     "a record that is made up": (
         (
             "INSERT INTO tenaudit.retention_records SELECT tenant_id, idx + 100, event_id, record "

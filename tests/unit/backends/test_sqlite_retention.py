@@ -149,7 +149,10 @@ TAMPERING = {
         "UPDATE events SET payload = replace(payload, '\"days\":30', '\"days\":31') WHERE action = 'audit.purged'",
         {"changed"},
     ),
-    "a record that is taken away": ("DELETE FROM retention_records", {"missing"}),
+    "a record that is taken away": ("DELETE FROM retention_records", {"missing", "purge"}),
+    "a hold that is put on": ("UPDATE logs SET held = 1", {"purge"}),
+    "a period that is set": ("UPDATE logs SET retention_days = 3", {"purge"}),
+    "a purge that is forgotten": ("UPDATE logs SET purged_before = NULL", {"purge"}),
     "a record that is made up": (
         "INSERT INTO retention_records SELECT tenant_id, idx + 100, event_id, record FROM retention_records LIMIT 1",
         {"inserted"},

@@ -9,7 +9,7 @@ from tenaudit.audit import AppendResult, Problem, SinkRejected, StoreError, Veri
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
-from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.sqlite.expiry import ExpiryGate
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
@@ -198,18 +198,19 @@ class LogFile:
             (uuid_or_text(row["event_id"]) for row in connection.execute(self._sql["strangers"], whose)),
             0 if log is None else log["size"],
             () if log is None else _hashes(log["frontier"]),
-            self._history(connection, tenant, checkpoints),
+            self._history(connection, tenant, checkpoints, log),
         )
 
     def _history(
-        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row]
+        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row], log: sqlite3.Row | None
     ) -> RetentionHistory:
         records = (
             LoggedRecord(row["idx"], uuid_or_text(row["event_id"]), row["record"], row["leaf_hash"])
             for row in connection.execute(self._sql["read_records"], {"tenant_id": tenant})
         )
         sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
-        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock))
+        kept = KeptTerms() if log is None else KeptTerms(log["retention_days"], log["held"], log["purged_before"])
+        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock), kept)
 
     def _conflict_problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
         for row in connection.execute(self._sql["read_conflicts"], {"tenant_id": tenant}):
