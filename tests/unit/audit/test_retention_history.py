@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import canonical_json, leaf_hash
-from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.ranges import ranges_of
 from tenaudit.audit.retention.records import Removal, hold_event, period_event, purge_event
 
@@ -28,8 +29,11 @@ def purged(index, *ranges, at=NOW, before=BEFORE, newest=BEFORE - DAY, days=30):
     return logged(index, purge_event(TENANT, Removal(ranges, newest, before, days), "me", at))
 
 
-def history(*records, sealed=(), now=NOW):
-    return RetentionHistory(TENANT, records, sealed, now)
+def history(*records, sealed=(), now=NOW, kept=None):
+    """Return the history, with what is kept as the records tell it unless it is given."""
+    actions = [json.loads(one.text) for one in sorted(records, key=lambda one: one.index) if '"ranges"' in one.text]
+    before = max((one["payload"].get("before", "") for one in actions), default=None)
+    return RetentionHistory(TENANT, records, sealed, now, kept or KeptTerms(None, 0, before))
 
 
 def kinds(found):
@@ -141,3 +145,25 @@ def test_many_pieces_are_as_good_as_one():
     found = history(*records)
     assert found.problems == ()
     assert {index for index in range(3000) if found.covers(index)} == set(places)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (KeptTerms(365, 1, wire_time(BEFORE)), None),
+        (KeptTerms(364, 1, wire_time(BEFORE)), "the period of"),
+        (KeptTerms(None, 1, wire_time(BEFORE)), "the period of"),
+        (KeptTerms(365, 0, wire_time(BEFORE)), "the hold of"),
+        (KeptTerms(365, 1, None), "the time of the last purge of"),
+        (KeptTerms(365, 1, "x"), "the time of the last purge of"),
+    ],
+)
+def test_what_stands_beside_the_log_is_held_against_it(kept, words):
+    records = [
+        purged(3, (0, 0)),
+        logged(5, period_event(TENANT, 365, "me", NOW)),
+        logged(6, hold_event(TENANT, "case", "me", NOW, placed=True)),
+    ]
+    found = [problem.detail for problem in history(*records, kept=kept).problems]
+    assert len(found) == (words is not None)
+    assert words is None or found[0].startswith(words)

@@ -56,6 +56,54 @@ class DyingSteps:
         return result
 
 
+class ChangingSteps(DyingSteps):
+    """The steps of a store, which a call of the store comes in between before the n-th removal.
+
+    Args:
+        steps: the store's.
+        change: the call.
+        number: before which removal, from 0.
+    """
+
+    def __init__(self, steps, change, number=1):
+        super().__init__(steps, "remove", False, number)
+        self._change = change
+
+    async def _or_die(self, name, args, kwargs):
+        self._left -= name == self._call
+        if name == self._call and self._left == -1:
+            await self._change()
+        return await getattr(self._steps, name)(*args, **kwargs)
+
+
+async def purge_while(store, change, **options):
+    """Purge, and let a call come in between before the second removal; return the report."""
+    clock = store._clock
+    now = wall_time(clock)
+    async with store._purge_steps("me", now, alone=True) as steps:
+        return await run_purge(ChangingSteps(steps, change), PurgeOptions(**options), clock, now)
+
+
+async def changed(store, what):
+    """Hold the tenant, or give it or all another period."""
+    tenant = OLD[0].tenant_id
+    if what == "hold":
+        await store.hold(tenant, reason="case", by="legal")
+    else:
+        await store.set_retention(365, tenant_id=tenant if what == "period" else None)
+
+
+async def is_stopped_by(store, change, archive):
+    """See that a purge stops where a call comes in between, and leaves what it did until then proved."""
+    report = await purge_while(store, change, batch=3, archive=archive)
+    (one,) = report.tenants
+    assert (one.rows, report.complete) == (3, False)
+    assert one.error == "its period or its hold was changed meanwhile; purge again"
+    # The archive of what stays after all is taken back.
+    assert len([*archive.rglob("*.ndjson.gz")]) == len(one.archives)
+    assert len(await proved(store)) == len(OLD) + len(YOUNG) - 3
+
+
 async def purge_and_die(store, call, done, number=1, **options):
     """Purge until that call, and die there."""
     clock = getattr(store, "_clock", SystemClock())

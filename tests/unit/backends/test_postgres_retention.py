@@ -16,7 +16,7 @@ from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
 from tenaudit.testing.conformance.retention import NOW, aged
 from tests.unit.backends.postgres_databases import ROLES, WITHIN, database, execute, migrated, run, user
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, proved, purge_and_die
+from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
 
 pytestmark = pytest.mark.services
 
@@ -174,6 +174,17 @@ def test_a_purge_that_dies_leaves_a_log_that_verifies_and_the_next_goes_on(write
     run(main())
 
 
+@pytest.mark.parametrize("change", ["hold", "period", "default"])
+def test_a_hold_or_a_period_that_comes_meanwhile_counts(admin, tmp_path, change):
+    async def main(dsn):
+        async with opened(dsn) as store:
+            await store.append([*OLD, *YOUNG])
+            await is_stopped_by(store, lambda: changed(store, change), tmp_path)
+
+    with user(admin, *ROLES, "tenaudit_purger") as dsn:
+        run(main(dsn))
+
+
 @pytest.mark.parametrize("table", ["retention_records", "leaves"])
 def test_what_fails_between_removing_and_recording_takes_nothing(admin, writer, purger, table):
     async def main():
@@ -329,7 +340,10 @@ TAMPERING = {
         """UPDATE tenaudit.retention_records SET record = replace(record, '"days":30', '"days":31')""",
         {"changed", "missing"},
     ),
-    "a record that is taken away": ("DELETE FROM tenaudit.retention_records", {"missing"}),
+    "a record that is taken away": ("DELETE FROM tenaudit.retention_records", {"missing", "purge"}),
+    "a hold that is put on": ("UPDATE tenaudit.logs SET held = true", {"purge"}),
+    "a period that is set": ("UPDATE tenaudit.logs SET retention_days = 3", {"purge"}),
+    "a purge that is forgotten": ("UPDATE tenaudit.logs SET purged_before = NULL", {"purge"}),
     "a record that is made up": (
         (
             "INSERT INTO tenaudit.retention_records SELECT tenant_id, idx + 100, event_id, record "

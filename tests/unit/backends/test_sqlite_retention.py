@@ -18,7 +18,7 @@ from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import TENANT, an_event
 from tenaudit.testing.conformance.retention import NOW, aged
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, proved, purge_and_die
+from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
 
 SCHEMA = Path(__file__).parents[3] / "src" / "tenaudit" / "backends" / "sqlite" / "schema_1.sql"
 
@@ -66,6 +66,16 @@ def test_a_purge_that_dies_leaves_a_log_that_verifies_and_the_next_goes_on(tmp_p
             report = await store.purge(batch=3, archive=archive)
             assert (report.rows, report.complete) == (len(left) - len(YOUNG), True)
             assert await proved(store) == [*YOUNG]
+
+    run(main())
+
+
+@pytest.mark.parametrize("change", ["hold", "period", "default"])
+def test_a_hold_or_a_period_that_comes_meanwhile_counts(tmp_path, change):
+    async def main():
+        async with opened(tmp_path / "a.db") as store:
+            await store.append([*OLD, *YOUNG])
+            await is_stopped_by(store, lambda: changed(store, change), tmp_path)
 
     run(main())
 
@@ -139,7 +149,10 @@ TAMPERING = {
         "UPDATE events SET payload = replace(payload, '\"days\":30', '\"days\":31') WHERE action = 'audit.purged'",
         {"changed"},
     ),
-    "a record that is taken away": ("DELETE FROM retention_records", {"missing"}),
+    "a record that is taken away": ("DELETE FROM retention_records", {"missing", "purge"}),
+    "a hold that is put on": ("UPDATE logs SET held = 1", {"purge"}),
+    "a period that is set": ("UPDATE logs SET retention_days = 3", {"purge"}),
+    "a purge that is forgotten": ("UPDATE logs SET purged_before = NULL", {"purge"}),
     "a record that is made up": (
         "INSERT INTO retention_records SELECT tenant_id, idx + 100, event_id, record FROM retention_records LIMIT 1",
         {"inserted"},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity.merkle import leaf_hash
 from tenaudit.audit.ports import Problem
 from tenaudit.audit.retention.records import HOLD_PLACED, HOLD_RELEASED, PERIOD_SET, PURGED, kept_record
@@ -24,10 +25,21 @@ if TYPE_CHECKING:
     from tenaudit.audit.retention.ranges import Range
     from tenaudit.audit.retention.records import KeptRecord
 
-__all__ = ["LoggedRecord", "RetentionHistory"]
+__all__ = ["KeptTerms", "LoggedRecord", "RetentionHistory"]
 
 # Clocks of machines differ; a lie that is worth telling is about days.
 _SKEW = timedelta(days=1)
+
+
+class KeptTerms(NamedTuple):
+    """What a store keeps of a tenant beside its log, as it is there: tampering may have left anything."""
+
+    days: object = None
+    held: object = 0
+    purged_before: object = None
+
+
+_TERMS = {"days": "the period", "held": "the hold", "purged_before": "the time of the last purge"}
 
 
 class _Claim(NamedTuple):
@@ -60,11 +72,12 @@ class RetentionHistory:
         records: all that the store keeps of it, in any order.
         sealed: size and time of its checkpoints, ascending by size.
         now: the time of the one who verifies.
+        kept: what stands beside the log of its period, its hold and its purges, which every append and purge goes by.
 
     Example:
         >>> from datetime import UTC
         >>> from uuid import UUID
-        >>> history = RetentionHistory(UUID(int=1), [], [], datetime(2026, 1, 1, tzinfo=UTC))
+        >>> history = RetentionHistory(UUID(int=1), [], [], datetime(2026, 1, 1, tzinfo=UTC), KeptTerms())
         >>> history.problems, history.covers(0)
         ((), False)
     """
@@ -75,17 +88,21 @@ class RetentionHistory:
         records: Iterable[LoggedRecord],
         sealed: Sequence[tuple[int, str]],
         now: datetime,
+        kept: KeptTerms,
     ) -> None:
         self._tenant_id = tenant_id
         self._sealed = sealed
         self._now = now
         self._days: int | None = None
         self._held = False
+        self._purged_before: datetime | None = None
         claims: list[_Claim] = []
         problems = [*self._read(sorted(records, key=lambda record: record.index), claims)]
         self._firsts: list[int] = []
         self._lasts: list[int] = []
-        self.problems = (*problems, *self._join(sorted(claims, key=lambda claim: claim.span)))
+        problems += self._join(sorted(claims, key=lambda claim: claim.span))
+        # An altered record explains it.
+        self.problems = tuple(problems or self._differences(kept))
 
     def covers(self, index: int) -> bool:
         """Tell whether a purge that is in the log took what was at a place."""
@@ -103,6 +120,7 @@ class RetentionHistory:
                 lie = next(self._lies(logged.index, record), None)
                 if lie is not None:
                     yield Problem(self._tenant_id, logged.event_id, "purge", lie)
+                self._purged_before = max(filter(None, (self._purged_before, record.before)), default=None)
                 claims += (_Claim(span, logged.event_id) for span in record.ranges)
             else:
                 self._follow(record)
@@ -118,6 +136,13 @@ class RetentionHistory:
             else:
                 self._firsts.append(first)
                 self._lasts.append(last)
+
+    def _differences(self, kept: KeptTerms) -> Iterator[Problem]:
+        before = None if self._purged_before is None else wire_time(self._purged_before)
+        told = KeptTerms(self._days, int(self._held), before)
+        for name, what in _TERMS.items():
+            if getattr(kept, name) != getattr(told, name):
+                yield Problem(self._tenant_id, None, "purge", f"{what} of the tenant is another one than its log tells")
 
     def _proved(self, logged: LoggedRecord) -> KeptRecord | Problem:
         where = f"the record of retention at index {logged.index}"

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from tenaudit.audit import Problem, VerifyReport
+from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import is_evidence, plain_uuid, proven_leaf
 
@@ -90,7 +91,7 @@ class _Check:
                 self._strangers(),
                 head["size"],
                 frontier_hashes(head["frontier"]),
-                self._history(checkpoints),
+                self._history(checkpoints, heads[0] if heads else None),
             ),
         ]
         # The driver's own kind of UUID costs less than the plain one, which only few need.
@@ -99,13 +100,17 @@ class _Check:
             for one in problems
         ]
 
-    def _history(self, checkpoints: Sequence[Mapping[str, Any]]) -> RetentionHistory:
+    def _history(self, checkpoints: Sequence[Mapping[str, Any]], head: Mapping[str, Any] | None) -> RetentionHistory:
         records = (
             LoggedRecord(row["idx"], plain_uuid(row["event_id"]), row["record"], row["leaf_hash"])
             for row in self._rows("read_records", (_BEFORE_ALL,), lambda row: (row["idx"],))
         )
         sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
-        return RetentionHistory(self._tenant_id, records, sealed, self._now)
+        kept = KeptTerms()
+        if head is not None:
+            before = None if head["purged_before"] is None else wire_time(head["purged_before"])
+            kept = KeptTerms(head["retention_days"], int(head["held"]), before)
+        return RetentionHistory(self._tenant_id, records, sealed, self._now, kept)
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
         for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["leaf_idx"],)):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from tenaudit.audit import StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.retention.terms import RetentionSettings, TenantTerms
 from tenaudit.backends.sqlite.rows import uuid_or_text
@@ -20,9 +21,18 @@ __all__ = ["ExpiryGate", "default_days", "settings_of", "terms_of"]
 
 
 def terms_of(row: Mapping[str, Any]) -> TenantTerms:
-    """Return what the row of a log says of its tenant's retention."""
+    """Return what the row of a log says of its tenant's retention.
+
+    Raises:
+        StoreError: it was tampered with.
+    """
     purged = row["purged_before"]
-    before = None if purged is None else datetime.fromisoformat(purged)
+    try:
+        before = None if purged is None else datetime.fromisoformat(purged)
+    except ValueError:
+        raise StoreError(
+            f"the log of tenant {row['tenant_id']} is damaged and takes no more; verify the store"
+        ) from None
     return TenantTerms(UUID(row["tenant_id"]), row["retention_days"], bool(row["held"]), before)
 
 

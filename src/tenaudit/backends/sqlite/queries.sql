@@ -21,7 +21,7 @@ INSERT INTO conflicts (tenant_id, event_id, content_hash, record, seen_at)
 VALUES (:tenant_id, :event_id, :content_hash, :record, :seen_at) ON CONFLICT DO NOTHING
 
 -- read_log: Return size, frontier and chain of checkpoints of a tenant's log.
-SELECT size, frontier, seals FROM logs WHERE tenant_id = :tenant_id
+SELECT size, frontier, seals, retention_days, purged_before, held FROM logs WHERE tenant_id = :tenant_id
 
 -- write_log: Set size and frontier of a tenant's log.
 INSERT INTO logs (tenant_id, size, frontier) VALUES (:tenant_id, :size, :frontier)

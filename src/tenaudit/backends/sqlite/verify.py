@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.retention.history import LoggedRecord, RetentionHistory
+from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.sqlite.rows import actual_leaf, is_evidence, uuid_or_text
 from tenaudit.backends.sqlite.transaction import transaction
@@ -97,18 +97,19 @@ class LogCheck:
             strangers(),
             0 if log is None else log["size"],
             () if log is None else hashes_of(log["frontier"]),
-            self._history(connection, tenant, checkpoints),
+            self._history(connection, tenant, checkpoints, log),
         )
 
     def _history(
-        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row]
+        self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row], log: sqlite3.Row | None
     ) -> RetentionHistory:
         records = (
             LoggedRecord(row["idx"], uuid_or_text(row["event_id"]), row["record"], row["leaf_hash"])
             for row in connection.execute(self._sql["read_records"], {"tenant_id": tenant})
         )
         sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
-        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock))
+        kept = KeptTerms() if log is None else KeptTerms(log["retention_days"], log["held"], log["purged_before"])
+        return RetentionHistory(uuid_or_text(tenant), records, sealed, wall_time(self._clock), kept)
 
     def _conflict_problems(self, connection: sqlite3.Connection, tenant: str) -> Iterator[Problem]:
         for row in connection.execute(self._sql["read_conflicts"], {"tenant_id": tenant}):

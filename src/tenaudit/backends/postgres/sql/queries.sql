@@ -70,7 +70,8 @@ FROM unnest($1::uuid[], $2::bytea[], $3::bigint[]) AS n (tenant_id, seals, seale
 WHERE l.tenant_id = n.tenant_id
 
 -- read_log: Return the head of a tenant's log.
-SELECT size, frontier, seals, sealed FROM tenaudit.logs WHERE tenant_id = $1
+SELECT size, frontier, seals, sealed, retention_days, purged_before, held
+FROM tenaudit.logs WHERE tenant_id = $1
 
 -- read_checkpoints: Return the checkpoints of a tenant behind a size.
 SELECT size, root, body, sealed_at FROM tenaudit.checkpoints WHERE tenant_id = $1 AND size > $2
