@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from tenaudit.audit.integrity.merkle import leaf_hash
+from tenaudit.audit.integrity.stored import content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BROKEN", "ROW_COLUMNS", "row_leaf"]
+__all__ = ["BROKEN", "ROW_COLUMNS", "proven_leaf", "row_leaf"]
 
 BROKEN = b""
 """The hash of a row that no event ever had; it equals no other."""
@@ -64,6 +65,12 @@ def row_leaf(values: Sequence[Any]) -> bytes:
         return leaf_hash(_text(*values).encode())
     except (ValueError, TypeError, RecursionError):
         return BROKEN
+
+
+def proven_leaf(values: Sequence[Any], digest: bytes, key: bytes) -> bytes:
+    """Return the leaf hash of a row by its texts (see `row_leaf`) if its content hash fits, else `BROKEN`."""
+    leaf = row_leaf(values)
+    return leaf if digest == content_hash(key, leaf) else BROKEN
 
 
 def _text(

@@ -11,15 +11,15 @@ from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event, wire_time
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
 from tenaudit.audit.integrity.event_text import event_text
-from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, row_leaf
+from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, proven_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from tenaudit.audit import AuditEvent
 
-__all__ = ["SealedRow", "actual_leaf", "event_from_row", "is_evidence", "plain_uuid", "proven_leaf"]
+__all__ = ["SealedRow", "actual_leaf", "event_from_row", "is_evidence", "plain_uuid"]
 
 # In the order of the record, which is what a leaf commits to.
 _COLUMNS = (
@@ -112,12 +112,6 @@ def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     except (ValueError, OverflowError):
         return BROKEN
     return proven_leaf(values, row["content_hash"], key)
-
-
-def proven_leaf(values: Sequence[Any], digest: bytes, key: bytes) -> bytes:
-    """Return the leaf hash of a row by its texts (see `row_leaf`) if its content hash fits, else an impossible one."""
-    leaf = row_leaf(values)
-    return leaf if digest == content_hash(key, leaf) else BROKEN
 
 
 def is_evidence(row: Mapping[str, Any], tenant_id: UUID, key: bytes) -> bool:

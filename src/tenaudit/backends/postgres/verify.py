@@ -15,9 +15,10 @@ from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
+from tenaudit.audit.integrity.row_leaf import proven_leaf
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
-from tenaudit.backends.postgres.rows import is_evidence, plain_uuid, proven_leaf
+from tenaudit.backends.postgres.rows import is_evidence, plain_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -61,8 +61,11 @@ UNION SELECT tenant_id FROM retention_records ORDER BY tenant_id
 -- logged_tenants: List the tenants that have a log.
 SELECT tenant_id FROM logs ORDER BY tenant_id
 
--- walk_log: Return a tenant's log in order, each leaf with the event row it belongs to, if that is there.
-SELECT l.idx AS leaf_idx, l.event_id AS leaf_event_id, l.leaf_hash AS leaf_hash, e.*
+-- walk_log: Return a tenant's log in order, each leaf with the event row it belongs to, if that is there: its columns in
+-- the order of the leaf's.
+SELECT l.idx, l.event_id, l.leaf_hash, e.content_hash,
+  e.action, e.actor_id, e.actor_type, e.event_id, e.occurred_at, e.outcome, e.payload, e.producer_id, e.redactions,
+  e.resource_id, e.resource_type, e.schema_version, e.seq, e.service, e.severity, e.tenant_id, e.trace_id
 FROM leaves AS l LEFT JOIN events AS e ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id
 WHERE l.tenant_id = :tenant_id ORDER BY l.idx
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
-from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, row_leaf
+from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, proven_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class SealedRow:
 
 def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
-    leaf = row_leaf(_leaf_values(row))
-    return leaf if row["content_hash"] == content_hash(key, leaf) else BROKEN
+    return proven_leaf(_leaf_values(row), row["content_hash"], key)
 
 
 def evidence_text(row: SealedRow) -> str:

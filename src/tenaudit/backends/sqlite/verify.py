@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
+from tenaudit.audit.integrity.row_leaf import proven_leaf
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
-from tenaudit.backends.sqlite.rows import actual_leaf, is_evidence, uuid_or_text
+from tenaudit.backends.sqlite.rows import is_evidence, uuid_or_text
 from tenaudit.backends.sqlite.transaction import transaction
 
 if TYPE_CHECKING:
@@ -128,11 +129,11 @@ class _Leaves:
 
     def __iter__(self) -> Iterator[LoggedLeaf]:
         for row in self._rows:
-            place, event_id, stored = row["leaf_idx"], row["leaf_event_id"], row["leaf_hash"]
+            place, event_id, stored, digest, *values = row
             leaf = None
-            if row["event_id"] is not None:
+            if digest is not None:
                 self.present += 1
-                leaf = actual_leaf(row, self._key)
+                leaf = proven_leaf(values, digest, self._key)
             yield LoggedLeaf(place, event_id, stored if len(stored) == _HASH else bytes(_HASH), leaf)
 
 
