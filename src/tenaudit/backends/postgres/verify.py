@@ -114,7 +114,7 @@ class _Check:
         return RetentionHistory(self._tenant_id, records, sealed, self._now, kept)
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
-        for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["leaf_idx"],)):
+        for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["idx"],)):
             place, event_id, stored, digest, *values = cast("tuple[Any, ...]", row)
             present = digest is not None
             self._events += present
