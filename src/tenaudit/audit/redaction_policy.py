@@ -106,11 +106,7 @@ class RedactionPolicy:
 
     def __call__(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the wire form of an event as a reader may see it, and the tags that name what was hidden."""
-        redacted, tags = self._apply(_tenant_text(record.get("tenant_id")), record, "read")
-        if not tags:
-            return dict(record), ()
-        shown = {name: value for name, value in record.items() if name not in _OPEN or name in redacted}
-        return shown | redacted, tags
+        return _shown(record, *self._apply(_tenant_text(record.get("tenant_id")), record, "read"))
 
     def written(self, event: AuditEvent) -> AuditEvent:
         """Return the event as it may be stored; its `redactions` name what was taken from it."""
@@ -126,19 +122,45 @@ class RedactionPolicy:
             changed["payload"] = {}
         return unchecked_event(fields | changed | {"redactions": (*event.redactions, *tags)})
 
+    def reached_fields(self, tenant_id: UUID) -> frozenset[str]:
+        """Return the fields that a reader of the tenant may see otherwise than they are stored."""
+        if self.mode != "enforce":
+            return frozenset()
+        reached = self._of_tenant.get(str(tenant_id), self._of_all).reached_fields(tenant_id) & set(_OPEN)
+        return reached | {"payload"} if self._detect else reached
+
+    def peek(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what a call does, for a look at an event that nobody may get to see; no metric counts it."""
+        if self.mode != "enforce":
+            return dict(record), ()
+        return _shown(record, *self._redacted_fields(_tenant_text(record.get("tenant_id")), record))
+
     def _apply(self, tenant: str, fields: Mapping[str, Any], layer: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         if self.mode == "off":
             return {}, ()
-        redactor = self._of_tenant.get(tenant, self._of_all)
-        redacted, tags = redactor({name: fields[name] for name in _OPEN if name in fields})
-        if self._detect and "payload" in redacted:
-            redacted["payload"], places = mask_detected(redacted["payload"], self._detect, "payload")
-            tags = _more_tags(tags, places)
+        redacted, tags = self._redacted_fields(tenant, fields)
         if tags:
             for action in {tag.rpartition(":")[2] for tag in tags}:
                 self._redacted.labels(layer, action).inc()
             self._last.set(self._clock.time_ns() / 1e9)
         return (redacted, tags) if self.mode == "enforce" else ({}, ())
+
+    def _redacted_fields(self, tenant: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        redactor = self._of_tenant.get(tenant, self._of_all)
+        redacted, tags = redactor({name: fields[name] for name in _OPEN if name in fields})
+        if self._detect and "payload" in redacted:
+            redacted["payload"], places = mask_detected(redacted["payload"], self._detect, "payload")
+            tags = _more_tags(tags, places)
+        return redacted, tags
+
+
+def _shown(
+    record: Mapping[str, Any], redacted: Mapping[str, Any], tags: tuple[str, ...]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if not tags:
+        return dict(record), ()
+    kept = {name: value for name, value in record.items() if name not in _OPEN or name in redacted}
+    return {**kept, **redacted}, tags
 
 
 def _tenant_text(tenant_id: object) -> str:
