@@ -234,7 +234,7 @@ def _tenant_text(tenant_id: object) -> str:
 
 
 def check_redaction(redaction: object) -> None:
-    """Refuse what is given as the redaction of a producer or an outbox and is no policy.
+    """Refuse what is given as the redaction of whatever writes events and is no policy.
 
     Raises:
         ConfigurationError: as above.
