@@ -7,8 +7,9 @@ goes on where the walk ended. A query without a hidden filter is the store's own
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from tenaudit._kernel.bounds import check_counts, check_seconds
 from tenaudit._kernel.clock import SystemClock
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
     Search: TypeAlias = Callable[[AuditQuery], Awaitable[Page]]
 
-__all__ = ["WalkBounds", "count_visible", "search_visible"]
+__all__ = ["WALK_PAGE", "WalkBounds", "count_visible", "look", "search_visible"]
+
+WALK_PAGE = 50
+"""Events that a walk asks the store for at once: a second's work when they are as large as events may be."""
 
 _TAG_CHARS = 16
 
@@ -40,8 +44,7 @@ class WalkBounds:
     Args:
         events: after so many that were looked at, it ends with its page.
         seconds: likewise after so many.
-        page: events that the store is asked for at once, 1 to 500; nothing else runs on the loop while they are
-            redacted.
+        page: events that the store is asked for at once, 1 to 500.
 
     Raises:
         ConfigurationError: a bound is not above 0, or *page* is more than a page may have.
@@ -53,7 +56,7 @@ class WalkBounds:
 
     events: int = 10_000
     seconds: float = 2.0
-    page: int = 100
+    page: int = WALK_PAGE
 
     def __post_init__(self) -> None:
         check_counts(events=self.events)
@@ -66,6 +69,12 @@ class _Place(NamedTuple):
 
     way: Literal["next", "prev"]
     cursor: str | None
+
+
+async def look(asked: VisibleQuery, event: AuditEvent) -> dict[str, Any] | None:
+    """Return what `VisibleQuery.seen` does, after others had their turn: a large event takes milliseconds."""
+    await asyncio.sleep(0)
+    return asked.seen(event)
 
 
 async def search_visible(
@@ -131,7 +140,7 @@ async def count_visible(
     while True:
         page = await search(query)
         for event in page.events:
-            view = asked.seen(event)
+            view = await look(asked, event)
             if view is not None:
                 # What was removed has no name to be counted by.
                 kinds = (view.get(name) for name in ("action", "outcome", "severity", "occurred_at"))
@@ -151,7 +160,7 @@ async def _page_with_room(
     query = replace(asked.stored, cursor=place.cursor, limit=size)
     while True:
         page = await search(query)
-        fitting = [index for index, event in enumerate(page.events) if asked.seen(event) is not None]
+        fitting = [index for index, event in enumerate(page.events) if await look(asked, event) is not None]
         if len(fitting) <= room:
             return page, [page.events[index] for index in fitting]
         # Only the store can make a cursor, and only at the end of a page: so that is where the last one has to stand.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tenaudit.audit.export import EXPORT_FORMATS
 from tenaudit.audit.filters import filters_of
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
+from tenaudit.audit.visible_search import WALK_PAGE, look
 from tenaudit.errors import ApiError
 from tenaudit.gate.open_exports import open_exports_of
 from tenaudit.gate.stream import StreamedReply
@@ -50,7 +51,7 @@ async def export_reply(
     try:
         may_unredact = reader.may_unredact(context)
         asked = reader.asked(query, may_unredact=may_unredact)
-        first = await reader.ask(reader.store.search(asked.stored))
+        first = await reader.ask(reader.store.search(_stored(asked)))
     except BaseException:
         exports.leave(tenant_id)
         raise
@@ -75,7 +76,7 @@ async def _body(
         piece = bytearray(chosen.head)
         while page is not None:
             for event in page.events:
-                if asked.hidden and asked.seen(event) is None:
+                if asked.hidden and await look(asked, event) is None:
                     continue
                 piece += chosen.line(reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted))
                 sent += 1
@@ -87,7 +88,7 @@ async def _body(
             if piece or page.next_cursor is not None:
                 yield bytes(piece)
                 piece.clear()
-            page = await _after(reader, context, asked.stored, page)
+            page = await _after(reader, context, _stored(asked), page)
         yield chosen.end(sent)
         complete = True
     finally:
@@ -96,6 +97,11 @@ async def _body(
             reader.record(context, "audit.read_unredacted", told, severity="security")
         else:
             reader.record(context, "audit.exported", told, severity="info")
+
+
+def _stored(asked: VisibleQuery) -> AuditQuery:
+    # A page of which nothing is shown is one step of the answer all the same, which has its time.
+    return replace(asked.stored, limit=WALK_PAGE) if asked.hidden else asked.stored
 
 
 async def _after(reader: AuditReader, context: SecurityContext, query: AuditQuery, page: Page) -> Page | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from tenaudit import AuditQuery, ConfigurationError
-from tenaudit.audit import InvalidCursor, RedactionPolicy, RedactionRule, Redactor
+from tenaudit.audit import InvalidCursor, Page, RedactionPolicy, RedactionRule, Redactor
 from tenaudit.audit.visible import VisibleQuery
 from tenaudit.audit.visible_search import WalkBounds, count_visible, search_visible
 from tenaudit.backends.sqlite import SqliteStore
@@ -117,6 +117,30 @@ def test_a_walk_ends_after_so_many_seconds(tmp_path):
     assert (page.events, page.next_cursor is None, spent) == ((), False, 6.0)
     # From the newest on: the one that fits is the first.
     assert (counted.events, counted.complete) == (1, False)
+
+
+def test_others_have_their_turn_between_two_events():
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def at_once(_query):
+        return Page(tuple(numbered([True] * 20)), None, None)
+
+    async def main():
+        running = asyncio.create_task(others())
+        asked = VisibleQuery(AuditQuery(TENANT, q="no such text"), REDACTOR)
+        await search_visible(at_once, asked, WalkBounds())
+        after_search = turns
+        await count_visible(at_once, asked, WalkBounds())
+        running.cancel()
+        return after_search, turns - after_search
+
+    assert all(had >= 20 for had in asyncio.run(main()))
 
 
 def test_a_query_without_a_hidden_filter_is_the_stores_own(tmp_path):
