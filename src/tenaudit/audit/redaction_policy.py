@@ -57,6 +57,7 @@ class RedactionPolicy:
 
     Example:
         >>> from prometheus_client import CollectorRegistry
+        >>> from tenaudit.audit import RedactionRule
         >>> policy = RedactionPolicy(
         ...     ["payload.card.number", RedactionRule("payload.**.ssn", "remove")], registry=CollectorRegistry())
         >>> record, tags = policy({"payload": {"card": {"number": "4111111111111111"}}})
