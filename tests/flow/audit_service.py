@@ -50,15 +50,16 @@ def aiohttp_app(gate: Gate, store: SqliteStore, **options: Any) -> Any:
     return app
 
 
-def main(name: str, port: int, database: str) -> None:
-    apps = {"starlette": starlette_app, "flask": flask_app, "aiohttp": aiohttp_app}
-    servers = {"starlette": serve.uvicorn, "flask": serve.gunicorn, "aiohttp": serve.aiohttp}
+APPS = {"starlette": starlette_app, "flask": flask_app, "aiohttp": aiohttp_app}
+SERVERS = {"starlette": serve.uvicorn, "flask": serve.gunicorn, "aiohttp": serve.aiohttp}
 
+
+def main(name: str, port: int, database: str) -> None:
     def make_app(_variant: str) -> Any:
         gate = Gate("audit", registry=CollectorRegistry())
-        return apps[name](gate, SqliteStore.open(database), redactor=REDACTOR, cursor_keys=KEYS, tail=TAIL)
+        return APPS[name](gate, SqliteStore.open(database), redactor=REDACTOR, cursor_keys=KEYS, tail=TAIL)
 
-    servers[name](make_app, {"audit": port})
+    SERVERS[name](make_app, {"audit": port})
 
 
 if __name__ == "__main__":

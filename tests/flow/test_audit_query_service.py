@@ -7,13 +7,8 @@ import csv
 import io
 import json
 import socket
-import subprocess
-import sys
 import time
-from contextlib import ExitStack
-from http.client import HTTPConnection
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,22 +17,21 @@ from tenaudit.audit import AuditEvent
 from tenaudit.audit.export import COLUMNS
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
-from tenaudit.testing.services.port import accepts, free_port
 from tests.conformance.http.raw_http import DEADLINE, Answer, exchange, request_bytes
+from tests.flow.audit_processes import ADAPTERS, Follower, running
 from tests.unit.gate.sse import EventSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 JSON = "application/json"
-ADAPTERS = ("starlette", "flask", "aiohttp")
 EVENTS = 450
 SUPPORT = [("X-Tenant-ID", str(TENANT)), ("X-Roles", "Support")]
 ADMIN = [("X-Tenant-ID", str(TENANT)), ("X-Roles", "Admin")]
 STRANGER = [("X-Tenant-ID", str(OTHER_TENANT)), ("X-Roles", "Support")]
 CASHIER = [("X-Tenant-ID", str(TENANT)), ("X-Roles", "Cashier")]
 CARD = "4242424242424242"
-ROOT = Path(__file__).parents[2]
 
 
 def seeded(number: int) -> AuditEvent:
@@ -90,22 +84,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
             await store.append([seeded(number) for number in range(EVENTS)])
 
     asyncio.run(seed())
-    with ExitStack() as stack:
-        for adapter in ADAPTERS:
-            made.ports[adapter] = free_port()
-            command = [sys.executable, "-m", "tests.flow.audit_service", adapter, str(made.ports[adapter])]
-            log = stack.enter_context((folder / f"{adapter}.log").open("wb"))
-            process = subprocess.Popen([*command, str(made.database)], cwd=ROOT, stdout=log, stderr=log)
-            stack.callback(process.wait, 20)
-            stack.callback(process.terminate)
-        deadline = time.monotonic() + 60
-        for adapter, port in made.ports.items():
-            while not accepts(port):
-                assert time.monotonic() < deadline, (folder / f"{adapter}.log").read_text()
+    with running(folder, "tests.flow.audit_service", str(made.database)) as ports:
+        made.ports = ports
         yield made
-        # A client that goes away is no fault, and nothing else was one.
-        logs = {adapter: (folder / f"{adapter}.log").read_text() for adapter in ADAPTERS}
-        assert [adapter for adapter, log in logs.items() if "Traceback" in log or "rror" in log] == [], logs
 
 
 def test_a_cursor_of_one_worker_is_read_by_every_other(services: Services) -> None:
@@ -242,33 +223,6 @@ def someone() -> tuple[UUID, list[Any]]:
     """Return a tenant of the test's own, which no other test's followers crowd, and the headers of its reader."""
     tenant = uuid4()
     return tenant, [("X-Tenant-ID", str(tenant)), ("X-Roles", "Support")]
-
-
-class Follower:
-    """One connection of a client that follows, over `http.client`, which reads the chunks."""
-
-    def __init__(self, port: int, source: EventSource, headers: list[Any]) -> None:
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-        fields = dict(headers) | ({"Last-Event-ID": source.last_event_id} if source.last_event_id else {})
-        self._connection.request("GET", "/audit/tail", headers=fields)
-        self.answer = self._connection.getresponse()
-        self._source = source
-        source.connect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.answer.close()
-        self._connection.close()
-
-    def read_until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not done():
-            piece = self.answer.read1()
-            assert piece
-            assert time.monotonic() < deadline
-            self._source.feed(piece)
 
 
 def followed(port: int, source: EventSource, headers: list[Any]) -> Follower:

@@ -61,6 +61,7 @@ def test_two_imports_store_everything_once(cli):
         "files": 2,
         "read": RECORDS,
         "stored": RECORDS,
+        "expiring": RECORDS,
         "duplicates": 0,
         "conflicts": 0,
         "expired": 0,

@@ -106,6 +106,28 @@ def test_events_and_a_poison_message_from_the_sink_to_the_query(kafka_service, t
     assert answer(capsys, "audit", "dlq", "replay", "--all")[0] == 1
 
 
+def test_what_a_policy_names_reaches_neither_the_store_nor_the_dead_letters(
+    kafka_service, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TENAUDIT_DEAD_LETTERS", raising=False)
+    monkeypatch.setenv("AUDIT_REDACT_FIELDS", "actor_id")
+    (tmp_path / "redaction.toml").write_text('[redaction]\nmask = ["payload.card"]\n')
+    events = [an_event(n, actor_id="alice@example.com", payload={"card": "4242424242424242"}) for n in range(30)]
+    topic = run(fill(kafka_service, events, b"\xff no event"))
+    words = ["--store", "sqlite:///audit.db", "--redact-policy", "redaction.toml"]
+    with consuming(kafka_service, topic, *words) as process:
+        until_stored(30, process)
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    # What came twice is the same event both times.
+    assert "stored 30, duplicates 10, conflicts 0" in err
+    _, told = answer(capsys, "audit", "query")
+    seen = {(event["actor_id"], event["payload"]["card"]) for event in told["events"]}
+    assert seen == {("****.com", "****4242")}
+    assert b"4242424242424242" not in (tmp_path / "audit.db").read_bytes()
+
+
 @pytest.fixture
 def trail(postgres_service):
     """The DSN of a user who may only write, and of one who may delete dead letters too."""

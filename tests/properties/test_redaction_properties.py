@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenaudit.audit.redaction import MASK, InvalidRedactionPath, compile_paths, redact_event_fields
+from tests.properties.redaction_patterns import KEYS, matches, patterns, written
 
-KEYS = ["a", "b", "c"]
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 values = st.recursive(
     scalars,
@@ -19,37 +18,6 @@ values = st.recursive(
     max_leaves=25,
 )
 events = st.dictionaries(st.sampled_from(KEYS), values, max_size=3)
-
-steps = st.sampled_from(
-    [("key", "a"), ("key", "b"), ("key", "*"), ("item", 0), ("item", 1), ("item", "*"), ("deep", None)]
-)
-
-
-def sensible(path):
-    pairs = list(itertools.pairwise(path))
-    return path[-1][0] != "deep" and not any(a[0] == b[0] == "deep" for a, b in pairs)
-
-
-patterns = st.lists(steps, min_size=1, max_size=5).filter(sensible)
-
-
-def written(pattern):
-    text = ""
-    for kind, what in pattern:
-        text += f"[{what}]" if kind == "item" else ("." if text else "") + ("**" if kind == "deep" else what)
-    return text
-
-
-def matches(pattern, place):
-    if not pattern:
-        return not place
-    (kind, what), rest = pattern[0], pattern[1:]
-    if kind == "deep":
-        return any(matches(rest, place[cut:]) for cut in range(len(place) + 1))
-    if not place or (kind == "key") != isinstance(place[0], str):
-        return False
-    return (what == "*" or what == place[0]) and matches(rest, place[1:])
-
 
 GONE = object()
 

@@ -26,12 +26,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
+from tenaudit.audit.event import AuditEvent
 from tenaudit.audit.integrity.canonical import CanonicalError, canonical_json
 from tenaudit.audit.redaction_paths import CompiledPaths, InvalidRedactionPath, PathState, compile_paths
 from tenaudit.audit.redaction_plan import GONE, Replacements, Replacing, Tags, Walk, is_container, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
 __all__ = [
     "HASH_PREFIX",
@@ -65,6 +67,8 @@ _HASH_BYTES = 16
 _MASKED = re.compile(r"\*{4}(?:.{4})?", re.DOTALL)
 _HASHED = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{{2 * _HASH_BYTES}}}")
 _MORE = frozenset(f"+more:{action}" for action in _STRENGTH)
+# Of an event's fields; no path leads on through another.
+_CONTAINERS = frozenset({"payload", "redactions"})
 _ABSENT: Final = object()
 
 
@@ -125,6 +129,7 @@ class Redactor:
     action: RedactionAction = "mask"
     key: bytes | None = field(default=None, repr=False)
     _walk: Walk = field(init=False, repr=False, compare=False)
+    _start: PathState = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.paths, str | RedactionRule):
@@ -142,6 +147,7 @@ class Redactor:
         replacing = Replacing(of_key, of_item, _STRENGTH, max(marks, default=0))
         walk, _ = plan_of(start, "", MAX_WALK_DEPTH, of_key, replacing, partial(_look_at_all, replacing))
         object.__setattr__(self, "_walk", walk)
+        object.__setattr__(self, "_start", start)
         object.__setattr__(self, "paths", tuple(self.paths))
 
     def __call__(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -149,6 +155,15 @@ class Redactor:
         tags: Tags = {}
         redacted = self._walk(event, tags)
         return dict(event) if redacted is event else redacted, _told(tags)
+
+    def peek(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what a call does; nothing counts either."""
+        return self(event)
+
+    def reached_fields(self, _tenant_id: UUID) -> frozenset[str]:
+        """Return the fields of an event that a path may end in or below, of every tenant alike."""
+        steps = {name: self._start.after_key(name) for name in AuditEvent.model_fields}
+        return frozenset(name for name, step in steps.items() if step.hit or (step.live and name in _CONTAINERS))
 
 
 def _told(tags: Tags) -> tuple[str, ...]:

@@ -8,35 +8,30 @@ Rules of this file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 from uuid import UUID
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.event import unchecked_event
-from tenaudit.audit.redaction import MASK, MAX_TAGS, RedactionRule, Redactor
+from tenaudit.audit.redaction import MASK, MAX_TAGS
 from tenaudit.audit.redaction_detectors import DETECTORS, mask_detected
-from tenaudit.audit.redaction_paths import InvalidRedactionPath, compile_paths
+from tenaudit.audit.redaction_file import environment_rules, file_rules
+from tenaudit.audit.redaction_rules import OPEN_FIELDS, RedactionMode, RedactionRules, checked_redactor
 from tenaudit.errors.instruments import counter, gauge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from os import PathLike
 
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.event import AuditEvent
+    from tenaudit.audit.redaction import RedactionRule, Redactor
     from tenaudit.audit.redaction_detectors import Detector
-    from tenaudit.audit.redaction_paths import PathState
 
 __all__ = ["RedactionMode", "RedactionPolicy", "check_redaction"]
-
-RedactionMode: TypeAlias = Literal["off", "log", "enforce"]
-
-# What a rule may reach; the rest identifies an event, orders it, or is what events are filtered by.
-_OPEN = ("actor_id", "actor_type", "resource_type", "resource_id", "payload")
-# A name that no path has.
-_ANY_NAME = "\x00"
 
 
 class RedactionPolicy:
@@ -62,6 +57,7 @@ class RedactionPolicy:
 
     Example:
         >>> from prometheus_client import CollectorRegistry
+        >>> from tenaudit.audit import RedactionRule
         >>> policy = RedactionPolicy(
         ...     ["payload.card.number", RedactionRule("payload.**.ssn", "remove")], registry=CollectorRegistry())
         >>> record, tags = policy({"payload": {"card": {"number": "4111111111111111"}}})
@@ -87,13 +83,13 @@ class RedactionPolicy:
         self.mode: RedactionMode = mode
         self._detect = tuple(detect)
         self._clock = clock or SystemClock()
-        self._of_all = _redactor("rules", rules, key)
+        self._of_all = checked_redactor("rules", rules, key)
         self._of_tenant: dict[str, Redactor] = {}
         for tenant, more in (tenants or {}).items():
             if not isinstance(tenant, UUID):
                 raise ConfigurationError(f"tenants: {tenant!r} is no UUID")
-            _redactor(f"tenants.{tenant}", more, key)
-            self._of_tenant[str(tenant)] = _redactor("rules", [*rules, *more], key)
+            checked_redactor(f"tenants.{tenant}", more, key)
+            self._of_tenant[str(tenant)] = checked_redactor("rules", [*rules, *more], key)
         self._redacted = counter(
             registry, "audit_events_redacted_total", "Events with a redacted field, by layer.", ("layer", "action")
         )
@@ -104,21 +100,85 @@ class RedactionPolicy:
             across_processes="max",
         )
 
+    @classmethod
+    def from_rules(
+        cls, rules: RedactionRules, *, registry: CollectorRegistry | None = None, clock: Clock | None = None
+    ) -> Self:
+        """Make the policy of rules that are plain values; the mode is `enforce` where they tell none.
+
+        Raises:
+            ConfigurationError: as for the class.
+        """
+        return cls(
+            rules.rules,
+            tenants=rules.tenants,
+            detect=rules.detect,
+            mode=rules.mode or "enforce",
+            key=rules.key,
+            registry=registry,
+            clock=clock,
+        )
+
+    @classmethod
+    def from_toml(
+        cls,
+        path: str | PathLike[str],
+        *,
+        environ: Mapping[str, str] | None = None,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Make the policy of a file's table `[redaction]`; `tenaudit.audit.redaction_file` tells its keys.
+
+        Args:
+            path: the file, read once.
+            environ: where the variable of `hash_key_env` is; None is the environment of the process.
+            registry: as for the class.
+            clock: as for the class.
+
+        Raises:
+            ConfigurationError: it cannot be read or breaks a rule; the message names the file, the line and the key.
+        """
+        return cls.from_rules(file_rules(path, environ), registry=registry, clock=clock)
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Make the policy of `AUDIT_REDACT_FIELDS` and `AUDIT_REDACT_MODE`, one without rules where neither is set.
+
+        Args:
+            environ: None is the environment of the process.
+            registry: as for the class.
+            clock: as for the class.
+
+        Raises:
+            ConfigurationError: a path or the mode is wrong; the message names the variable.
+        """
+        return cls.from_rules(environment_rules(environ), registry=registry, clock=clock)
+
     def __call__(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the wire form of an event as a reader may see it, and the tags that name what was hidden."""
-        redacted, tags = self._apply(_tenant_text(record.get("tenant_id")), record, "read")
-        if not tags:
-            return dict(record), ()
-        shown = {name: value for name, value in record.items() if name not in _OPEN or name in redacted}
-        return shown | redacted, tags
+        return _shown(record, *self._apply(_tenant_text(record.get("tenant_id")), record, "read"))
 
     def written(self, event: AuditEvent) -> AuditEvent:
         """Return the event as it may be stored; its `redactions` name what was taken from it."""
+        return self._event(event, "write")
+
+    def shown(self, event: AuditEvent) -> AuditEvent:
+        """Return the event as a reader may see it, whole in its form; its `redactions` name what was hidden."""
+        return self._event(event, "read")
+
+    def _event(self, event: AuditEvent, layer: str) -> AuditEvent:
         fields = vars(event)
-        redacted, tags = self._apply(str(event.tenant_id), fields, "write")
+        redacted, tags = self._apply(str(event.tenant_id), fields, layer)
         if not tags:
             return event
-        changed = {name: redacted.get(name) for name in _OPEN}
+        changed = {name: redacted.get(name) for name in OPEN_FIELDS}
         # These two are never null, and a payload is an object.
         if changed["actor_type"] is None:
             changed["actor_type"] = MASK
@@ -126,19 +186,45 @@ class RedactionPolicy:
             changed["payload"] = {}
         return unchecked_event(fields | changed | {"redactions": (*event.redactions, *tags)})
 
+    def reached_fields(self, tenant_id: UUID) -> frozenset[str]:
+        """Return the fields that a reader of the tenant may see otherwise than they are stored."""
+        if self.mode != "enforce":
+            return frozenset()
+        reached = self._of_tenant.get(str(tenant_id), self._of_all).reached_fields(tenant_id) & set(OPEN_FIELDS)
+        return reached | {"payload"} if self._detect else reached
+
+    def peek(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what a call does, for a look at an event that nobody may get to see; no metric counts it."""
+        if self.mode != "enforce":
+            return dict(record), ()
+        return _shown(record, *self._redacted_fields(_tenant_text(record.get("tenant_id")), record))
+
     def _apply(self, tenant: str, fields: Mapping[str, Any], layer: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         if self.mode == "off":
             return {}, ()
-        redactor = self._of_tenant.get(tenant, self._of_all)
-        redacted, tags = redactor({name: fields[name] for name in _OPEN if name in fields})
-        if self._detect and "payload" in redacted:
-            redacted["payload"], places = mask_detected(redacted["payload"], self._detect, "payload")
-            tags = _more_tags(tags, places)
+        redacted, tags = self._redacted_fields(tenant, fields)
         if tags:
             for action in {tag.rpartition(":")[2] for tag in tags}:
                 self._redacted.labels(layer, action).inc()
             self._last.set(self._clock.time_ns() / 1e9)
         return (redacted, tags) if self.mode == "enforce" else ({}, ())
+
+    def _redacted_fields(self, tenant: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        redactor = self._of_tenant.get(tenant, self._of_all)
+        redacted, tags = redactor({name: fields[name] for name in OPEN_FIELDS if name in fields})
+        if self._detect and "payload" in redacted:
+            redacted["payload"], places = mask_detected(redacted["payload"], self._detect, "payload")
+            tags = _more_tags(tags, places)
+        return redacted, tags
+
+
+def _shown(
+    record: Mapping[str, Any], redacted: Mapping[str, Any], tags: tuple[str, ...]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if not tags:
+        return dict(record), ()
+    kept = {name: value for name, value in record.items() if name not in OPEN_FIELDS or name in redacted}
+    return {**kept, **redacted}, tags
 
 
 def _tenant_text(tenant_id: object) -> str:
@@ -149,7 +235,7 @@ def _tenant_text(tenant_id: object) -> str:
 
 
 def check_redaction(redaction: object) -> None:
-    """Refuse what is given as the redaction of a producer or an outbox and is no policy.
+    """Refuse what is given as the redaction of whatever writes events and is no policy.
 
     Raises:
         ConfigurationError: as above.
@@ -163,22 +249,3 @@ def _more_tags(tags: tuple[str, ...], places: set[str]) -> tuple[str, ...]:
     room = max(0, MAX_TAGS - len(tags))
     kept = sorted(more)[:room]
     return tuple(sorted({*tags, *kept, *(["+more:mask"] if len(more) > room else [])}))
-
-
-def _redactor(place: str, rules: Sequence[str | RedactionRule], key: bytes | None) -> Redactor:
-    try:
-        redactor = Redactor(rules, "mask", key)
-    except (InvalidRedactionPath, ValueError) as error:
-        raise ConfigurationError(f"{place}: {error}") from None
-    for rule in redactor.paths:
-        path = rule.path if isinstance(rule, RedactionRule) else rule
-        start = compile_paths([path]).start
-        # A wild card reaches what can be redacted, and nothing else.
-        if not any(_leads_on(start, name) for name in (*_OPEN, _ANY_NAME)):
-            raise ConfigurationError(f"{place}: {path!r}: a rule begins with one of {', '.join(_OPEN)}")
-    return redactor
-
-
-def _leads_on(start: PathState, name: str) -> bool:
-    reached = start.after_key(name)
-    return bool(reached.hit or reached.live)

@@ -102,7 +102,7 @@ class StatsCounter:
             self._oldest,
             _with_rest(named, self.events),
             dict(sorted(outcomes.items())),
-            {name: severities[name] for name in SEVERITIES if severities[name]},
+            _with_rest({name: severities[name] for name in SEVERITIES if severities[name]}, self.events),
             _with_rest(latest, self.events),
         )
 

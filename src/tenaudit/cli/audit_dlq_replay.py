@@ -6,16 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import click
+from prometheus_client import CollectorRegistry
 
 from tenaudit.cli.audit_dlq_choice import all_letters, named_letters
 from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option
 from tenaudit.cli.audit_dlq_list import position_of
 from tenaudit.cli.audit_dlq_work import Replay
 from tenaudit.cli.output import json_option, write_json, write_line
+from tenaudit.cli.redaction_options import write_redaction_options
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tenaudit.audit import RedactionPolicy
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["replay_letters"]
 
@@ -29,6 +34,7 @@ __all__ = ["replay_letters"]
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1, type=int)
 @store_option
 @dead_letters_option
+@write_redaction_options
 @click.option("--all", "everything", is_flag=True, help="Replay every dead letter.")
 @json_option
 @click.pass_context
@@ -38,6 +44,7 @@ def replay_letters(
     letter_ids: tuple[int, ...],
     store_url: str,
     dead_letters_url: str | None,
+    redaction: RedactionOptions,
     everything: bool,  # noqa: FBT001 - click's call
     as_json: bool,  # noqa: FBT001 - click's call
 ) -> int:
@@ -50,7 +57,8 @@ def replay_letters(
     """
     if everything == bool(letter_ids):
         raise click.UsageError("name the ids of dead letters, or --all", ctx)
-    done = asyncio.run(_replayed(store_url, dead_letters_url, None if everything else letter_ids))
+    redacting = redaction.for_writer(CollectorRegistry())
+    done = asyncio.run(_replayed(store_url, dead_letters_url, None if everything else letter_ids, redacting))
     if as_json:
         write_json(done.to_json())
     else:
@@ -58,12 +66,17 @@ def replay_letters(
     return 1 if done.refused else 0
 
 
-async def _replayed(store_url: str, dead_letters_url: str | None, letter_ids: Sequence[int] | None) -> Replay:
+async def _replayed(
+    store_url: str,
+    dead_letters_url: str | None,
+    letter_ids: Sequence[int] | None,
+    redaction: RedactionPolicy | None,
+) -> Replay:
     async with (
         open_store(store_url, must_exist=True) as store,
         dead_letters_at(store_url, dead_letters_url, must_exist=True) as letters,
     ):
-        done = Replay(store, letters)
+        done = Replay(store, letters, redaction)
         async for letter in all_letters(letters) if letter_ids is None else named_letters(letters, letter_ids):
             await done.take(letter)
     return done

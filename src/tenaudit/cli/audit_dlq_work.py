@@ -8,7 +8,7 @@ from tenaudit.audit import SinkRejected
 from tenaudit.audit.consumer import BadRecord, decode_event
 
 if TYPE_CHECKING:
-    from tenaudit.audit import AppendResult, Store
+    from tenaudit.audit import AppendResult, RedactionPolicy, Store
     from tenaudit.audit.consumer import DeadLetter, DeadLetterStore, SourceRecord
 
 __all__ = ["Replay"]
@@ -24,6 +24,7 @@ class Replay:
     Args:
         store: where events go.
         letters: where the dead letters are.
+        redaction: what is taken out of an event before it is stored.
 
     Attributes:
         stored: how many events are new in the store.
@@ -44,9 +45,10 @@ class Replay:
         0
     """
 
-    def __init__(self, store: Store, letters: DeadLetterStore) -> None:
+    def __init__(self, store: Store, letters: DeadLetterStore, redaction: RedactionPolicy | None = None) -> None:
         self._store = store
         self._letters = letters
+        self._redaction = redaction
         self.stored = 0
         self.duplicates = 0
         self.refused = 0
@@ -78,7 +80,8 @@ class Replay:
     async def _append(self, letter: DeadLetter, record: SourceRecord) -> AppendResult:
         if not letter.is_whole:
             raise BadRecord("too_large")
-        return await self._store.append([decode_event(record.value, record.headers)])
+        event = decode_event(record.value, record.headers)
+        return await self._store.append([event if self._redaction is None else self._redaction.written(event)])
 
     async def _refuse(self, letter: DeadLetter, reason: str) -> None:
         await self._letters.refused(letter.id, reason)

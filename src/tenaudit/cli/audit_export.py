@@ -12,13 +12,18 @@ import click
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
 from tenaudit.audit.query import MAX_LIMIT
+from tenaudit.audit.visible import VisibleQuery
 from tenaudit.cli.audit_export_shapes import DEFAULT_SHAPE, SHAPES, Shape
 from tenaudit.cli.audit_filters import filter_options, given, one_tenant, tenant_option, usage_error
+from tenaudit.cli.redaction_options import read_redaction_options
 from tenaudit.cli.store_url import open_store, store_option
 from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from tenaudit.audit import RedactionPolicy
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["export"]
 
@@ -31,9 +36,19 @@ __all__ = ["export"]
 @store_option
 @tenant_option
 @filter_options(EXPORT_PARAMETERS)
+@read_redaction_options
 @click.pass_context
-def export(ctx: click.Context, /, store_url: str, tenant: UUID | None, **filters: str | None) -> int:
+def export(
+    ctx: click.Context,
+    /,
+    store_url: str,
+    tenant: UUID | None,
+    redaction: RedactionOptions,
+    **filters: str | None,
+) -> int:
     """Write every event that fits to standard output, with every field as it is stored.
+
+    --redact and --redact-policy hide fields; a filter finds nothing by what is hidden, and redactions names it.
 
     The last line says that the export is whole and how many events it holds; one that was cut off has none. In CSV a
     cell that a spreadsheet would take for a formula begins with a quote.
@@ -42,25 +57,32 @@ def export(ctx: click.Context, /, store_url: str, tenant: UUID | None, **filters
     standard error and the exit code.
     """
     try:
-        asyncio.run(_export(store_url, tenant, given(filters)))
+        asyncio.run(_export(store_url, tenant, given(filters), redaction.for_operator()))
     except ApiError as error:
         raise usage_error(error, ctx) from None
     return 0
 
 
-async def _export(store_url: str, tenant: UUID | None, parameters: list[tuple[str, str]]) -> None:
+async def _export(
+    store_url: str, tenant: UUID | None, parameters: list[tuple[str, str]], redaction: RedactionPolicy | None
+) -> None:
     shape, values = _shape(parameters), read_parameters(_filters(parameters), EXPORT_PARAMETERS)
     # The bytes are the format's own, whatever the encoding of the terminal or pipe.
     out = sys.stdout.buffer
     async with open_store(store_url, must_exist=True) as store:
         query = replace(query_of(await one_tenant(store, tenant), values), limit=MAX_LIMIT)
+        asked = VisibleQuery(query, redaction)
         out.write(shape.head)
-        written, cursor = 0, None
+        written = 0
+        cursor: str | None = None
         while True:
-            page = await store.search(query.at(cursor))
+            page = await store.search(asked.stored.at(cursor))
             for event in page.events:
-                out.write(shape.line(event))
-            written, cursor = written + len(page.events), page.next_cursor
+                if asked.hidden and asked.seen(event) is None:
+                    continue
+                out.write(shape.line(event if redaction is None else redaction.shown(event)))
+                written += 1
+            cursor = page.next_cursor
             if cursor is None:
                 break
     if shape.end is not None:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from tenaudit.audit.event import wire_time
-from tenaudit.audit.follow import matches
 from tenaudit.audit.parameters import FILTERS, query_of, read_parameters
+from tenaudit.audit.visible import VisibleQuery
 from tenaudit.cli.audit_filters import filter_options, given, one_tenant, tenant_option, usage_error
 from tenaudit.cli.errors import INTERRUPTED
 from tenaudit.cli.output import write_json, write_line
+from tenaudit.cli.redaction_options import read_redaction_options
 from tenaudit.cli.store_url import open_store, store_option
 from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tenaudit.audit import AuditEvent
+    from tenaudit.audit import AuditEvent, RedactionPolicy
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["tail"]
 
@@ -37,6 +39,7 @@ _SLOWEST = 2.0
 @store_option
 @tenant_option
 @filter_options(FILTERS)
+@read_redaction_options
 @click.option("--from-start", is_flag=True, help="Begin with the events that are there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
 @click.pass_context
@@ -45,16 +48,21 @@ def tail(
     /,
     store_url: str,
     tenant: UUID | None,
+    redaction: RedactionOptions,
     from_start: bool,  # noqa: FBT001 - click's call
     as_json: bool,  # noqa: FBT001 - click's call
     **filters: str | None,
 ) -> int:
-    """Show each event that fits as it arrives, with every field as it is stored, until Ctrl-C.
+    """Show each event that fits as it arrives, until Ctrl-C.
+
+    Every field is shown as it is stored unless --redact or --redact-policy hides it, and a filter finds nothing by what
+    is hidden.
 
     The order is that of arrival: an event that comes late is shown when it comes.
     """
     try:
-        asyncio.run(_tail(store_url, tenant, given(filters), from_start=from_start, as_json=as_json))
+        redacting = redaction.for_operator()
+        asyncio.run(_tail(store_url, tenant, given(filters), redacting, from_start=from_start, as_json=as_json))
     except ApiError as error:
         raise usage_error(error, ctx) from None
     except KeyboardInterrupt:
@@ -64,18 +72,25 @@ def tail(
 
 
 async def _tail(
-    store_url: str, tenant: UUID | None, parameters: list[tuple[str, str]], *, from_start: bool, as_json: bool
+    store_url: str,
+    tenant: UUID | None,
+    parameters: list[tuple[str, str]],
+    redaction: RedactionPolicy | None,
+    *,
+    from_start: bool,
+    as_json: bool,
 ) -> None:
     values = read_parameters(parameters, FILTERS)
     async with open_store(store_url, must_exist=True) as store:
         query = query_of(await one_tenant(store, tenant), values)
+        asked = VisibleQuery(query, redaction)
         position = 0 if from_start else await store.newest_position(query.tenant_id)
         pause = _FASTEST
         while True:
             found = await store.follow(query.tenant_id, position, _BATCH)
             for _, event in found:
-                if matches(query, event):
-                    _show(event, as_json=as_json)
+                if asked.finds(event):
+                    _show(event if redaction is None else redaction.shown(event), as_json=as_json)
             # For whoever reads a pipe; a reader that has gone is noticed here.
             sys.stdout.flush()
             position = found[-1][0] if found else position

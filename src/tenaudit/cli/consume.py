@@ -21,12 +21,14 @@ from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.consume_until import consume_until, told_of
 from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.printable import printable
+from tenaudit.cli.redaction_options import write_redaction_options
 from tenaudit.cli.seconds_range import SecondsRange
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
     from tenaudit.audit.consumer import DeadLetterBounds
     from tenaudit.cli.kafka_security import SecurityOptions
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["consume"]
 
@@ -40,6 +42,7 @@ class _Options(TypedDict):
     session_timeout: float
     security: SecurityOptions
     bounds: DeadLetterBounds
+    redaction: RedactionOptions
     metrics_port: int | None
     metrics_host: str
 
@@ -73,6 +76,7 @@ class _Options(TypedDict):
 )
 @kafka_security_options
 @bounds_options
+@write_redaction_options
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
@@ -84,13 +88,16 @@ def consume(**options: Unpack[_Options]) -> None:
 
     What holds no event, or one that the store refuses, goes to the dead letters: see tenaudit audit dlq. A broker or a
     store that goes away is tried again, and when the dead letters are full it waits for room. What is not stored yet
-    when it stops comes again at the next start.
+    when it stops comes again at the next start. With --redact-policy nothing that it names is stored; a record that
+    holds no event goes to the dead letters as it came.
     """
     asyncio.run(_consume(options))
 
 
 async def _consume(options: _Options) -> None:
     topic, group, store_url = options["topic"], options["group"], options["store_url"]
+    registry = CollectorRegistry()
+    redaction = options["redaction"].for_writer(registry)
     source = KafkaSource(
         servers_of(options["servers"], "--kafka must be HOST:PORT"),
         topic,
@@ -99,11 +106,10 @@ async def _consume(options: _Options) -> None:
         security=options["security"].security(),
     )
     dead_letters = dead_letters_at(store_url, options["dead_letters_url"], must_exist=False, bounds=options["bounds"])
-    registry = CollectorRegistry()
     with metrics_at(options["metrics_host"], options["metrics_port"], registry) as metrics_url:
         # The store comes first: a file that dead letters have made cannot become a store.
         async with open_store(store_url, must_exist=False) as store, dead_letters:
-            consumer = Consumer(source, store, dead_letters, registry=registry)
+            consumer = Consumer(source, store, dead_letters, registry=registry, redaction=redaction)
             with Notes(), told_to_stop() as told:
                 _say(f"consuming {topic} as {group}; stop with Ctrl-C or SIGTERM")
                 if metrics_url:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+from prometheus_client import CollectorRegistry
 
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.error import ConfigurationError
@@ -16,12 +17,14 @@ from tenaudit.cli.import_files import FoundFiles, find_files
 from tenaudit.cli.import_text import LogFile, open_log
 from tenaudit.cli.output import json_option, write_json, write_line
 from tenaudit.cli.progress import ImportProgress, import_progress
+from tenaudit.cli.redaction_options import write_redaction_options
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from tenaudit.audit import Store
+    from tenaudit.audit import RedactionPolicy, Store
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["import_"]
 
@@ -47,14 +50,24 @@ _NAMED = 20
     help="Whose events they are; by default what each record says: a UUIDv5 of its account or organization, or the "
     "tenant it names. kubernetes needs it; ndjson takes the records of this tenant only.",
 )
+@write_redaction_options
 @json_option
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
-def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool, paths: tuple[Path, ...]) -> int:  # noqa: FBT001 - click's call
+def import_(
+    format_name: str,
+    store_url: str,
+    tenant: UUID | None,
+    redaction: RedactionOptions,
+    as_json: bool,  # noqa: FBT001 - click's call
+    paths: tuple[Path, ...],
+) -> int:
     """Load existing audit logs into a store.
 
     PATH is a file, plain or gzip, or a folder, of which all .json, .jsonl, .ndjson and .gz files are read.
     Importing the same files again stores nothing twice, so an interrupted import goes on when it is run again. A
     broken file or record is refused by name, and the rest goes on. The store is made when it is not there.
+
+    With --redact-policy nothing that it names is stored. Importing again under other rules makes conflicts.
     """
     if format_name not in FORMATS:
         raise ConfigurationError(f"there is no format {format_name}; known are {', '.join(sorted(FORMATS))}")
@@ -65,9 +78,10 @@ def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool
         raise ConfigurationError(
             "there is no .json, .jsonl, .ndjson or .gz file in the paths; name files or their folder"
         )
+    redacting = redaction.for_writer(CollectorRegistry())
     clock = SystemClock()
     started = clock.monotonic()
-    report, expiring = asyncio.run(_load(found, format_name, store_url, tenant, clock))
+    report, expiring = asyncio.run(_load(found, format_name, store_url, tenant, redacting, clock))
     seconds = round(clock.monotonic() - started, 3)
     if as_json:
         write_json({**report.to_json(), "expiring": expiring, "skipped": found.skipped, "seconds": seconds})
@@ -77,19 +91,36 @@ def import_(format_name: str, store_url: str, tenant: UUID | None, as_json: bool
 
 
 async def _load(
-    found: FoundFiles, name: str, store_url: str, tenant: UUID | None, clock: Clock
+    found: FoundFiles,
+    name: str,
+    store_url: str,
+    tenant: UUID | None,
+    redaction: RedactionPolicy | None,
+    clock: Clock,
 ) -> tuple[ImportReport, int]:
     async with open_store(store_url, must_exist=False) as store:
         counted = ExpiryCount(store, clock)
         with import_progress(len(found.files), clock) as progress:
-            return await _load_all(found, name, cast("Store", counted), tenant, progress), counted.expiring
+            wrapped = cast("Store", counted)
+            return await _load_all(found, name, wrapped, tenant, redaction, progress), counted.expiring
 
 
 async def _load_all(
-    found: FoundFiles, name: str, store: Store, tenant: UUID | None, progress: ImportProgress
+    found: FoundFiles,
+    name: str,
+    store: Store,
+    tenant: UUID | None,
+    redaction: RedactionPolicy | None,
+    progress: ImportProgress,
 ) -> ImportReport:
     done = 0
-    loader = Loader(store, FORMATS[name], tenant_id=tenant, on_progress=lambda read: progress(files=done, records=read))
+    loader = Loader(
+        store,
+        FORMATS[name],
+        tenant_id=tenant,
+        on_progress=lambda read: progress(files=done, records=read),
+        redaction=redaction,
+    )
     for path, why in found.broken:
         loader.refuse(str(path), BrokenFile("unreadable", why))
     for path in found.files:

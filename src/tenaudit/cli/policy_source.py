@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.toml_place import line_of
 from tenaudit.policy import PolicyMatrix
-from tenaudit.policy.toml_place import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class MatrixSource(NamedTuple):
         """Return `FILE:LINE` of the rule that lets *role* have *capability*, None for the built-in matrix."""
         if not self.text:
             return None
-        line = line_of(self.text, ("roles", role, capability))
+        line = line_of(self.text, ("roles", role, capability), as_key=False)
         return self.name if line is None else f"{self.name}:{line}"
 
 

@@ -7,16 +7,19 @@ import sys
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
+from prometheus_client import CollectorRegistry
 
 from tenaudit.audit.outbox import OutboxRelay
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.kafka_security import kafka_security_options
 from tenaudit.cli.output import write_line
+from tenaudit.cli.redaction_options import write_redaction_options
 from tenaudit.cli.relay_urls import open_outbox, open_sink
 
 if TYPE_CHECKING:
     from tenaudit.cli.kafka_security import SecurityOptions
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["relay"]
 
@@ -31,6 +34,7 @@ class _Options(TypedDict):
     batch_size: int
     lease: float
     security: SecurityOptions
+    redaction: RedactionOptions
 
 
 @click.command(
@@ -68,6 +72,7 @@ class _Options(TypedDict):
     help="Seconds that others wait for what a killed relay held.",
 )
 @kafka_security_options
+@write_redaction_options
 def relay(**options: Unpack[_Options]) -> None:
     """Write the events of an outbox to a sink, at least once and in order per tenant.
 
@@ -77,13 +82,15 @@ def relay(**options: Unpack[_Options]) -> None:
 
 
 async def _relay(options: _Options) -> None:
-    lease = options["lease"]
+    lease, redaction = options["lease"], options["redaction"].for_writer(CollectorRegistry())
     within = min(_WRITE_TIMEOUT, lease / 2)
     async with (
         open_outbox(options["outbox_url"], create=options["create"], lease=lease) as source,
         open_sink(options["sink_url"], write_timeout=within, security=options["security"]) as sink,
     ):
-        relaying = OutboxRelay(source, sink, batch_size=options["batch_size"], write_timeout=within)
+        relaying = OutboxRelay(
+            source, sink, batch_size=options["batch_size"], write_timeout=within, redaction=redaction
+        )
         with Notes():
             await (relaying.drain() if options["once"] else _until_told(relaying))
         write_line(f"relayed {relaying.settled}")

@@ -11,13 +11,14 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 import click
+from prometheus_client import CollectorRegistry
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.audit import Redactor
 from tenaudit.audit.cursor import MIN_KEY_BYTES
 from tenaudit.cli.consume_notes import Notes
 from tenaudit.cli.consume_signals import told_to_stop
 from tenaudit.cli.printable import printable
+from tenaudit.cli.redaction_options import read_redaction_options
 from tenaudit.cli.serve_app import query_service
 from tenaudit.cli.serve_http import is_loopback, listen, serve_until, url_of
 from tenaudit.cli.store_url import open_store, store_option
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from tenaudit.audit import Store
+    from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["serve"]
 
@@ -58,13 +60,7 @@ _TRUST = 'trust="mesh": who reaches this port is believed to have the tenant and
     help="Secrets that cursors are signed with, a line each of at least 16 bytes; the first signs, all verify. Without "
     "one, cursors end with the process.",
 )
-@click.option(
-    "--redact",
-    "paths",
-    multiple=True,
-    metavar="PATH",
-    help="Field to mask for readers without audit_view_unredacted, such as payload.card.number; may be repeated.",
-)
+@read_redaction_options
 @click.option(
     "--policy",
     type=click.Path(path_type=Path),
@@ -78,13 +74,14 @@ def serve(
     port: int,
     trust: str | None,
     cursor_key_file: Path | None,
-    paths: tuple[str, ...],
+    redaction: RedactionOptions,
     policy: Path | None,
 ) -> None:
     """Answer GET /audit/events, /audit/export, /audit/tail, /audit/stats and /internal/health, /internal/metrics.
 
     Who asks, and with which roles, is what the identity headers say. Unredacted reads and denials are recorded in the
-    store.
+    store. What --redact and --redact-policy name is hidden from readers without audit_view_unredacted; the variables
+    AUDIT_REDACT_FIELDS and AUDIT_REDACT_MODE add to it.
     """
     if trust is None and not is_loopback(host):
         raise ConfigurationError(
@@ -92,7 +89,9 @@ def serve(
             "and add --trust mesh"
         )
     keys = (token_bytes(32),) if cursor_key_file is None else _keys(cursor_key_file)
-    app = partial(query_service, redactor=_redactor(paths) if paths else None, cursor_keys=keys, policy=policy)
+    registry = CollectorRegistry()
+    redactor = redaction.for_server(registry)
+    app = partial(query_service, redactor=redactor, cursor_keys=keys, policy=policy, registry=registry)
     asyncio.run(_serve(store_url, host, port, app))
 
 
@@ -123,13 +122,6 @@ def _keys(path: Path) -> tuple[bytes, ...]:
                 f"--cursor-key-file: line {number} of {path} has less than {MIN_KEY_BYTES} bytes; write a longer secret"
             )
     return tuple(keys.values())
-
-
-def _redactor(paths: tuple[str, ...]) -> Redactor:
-    try:
-        return Redactor(paths)
-    except ValueError as error:
-        raise ConfigurationError(f"--redact: {error}") from None
 
 
 def _say(line: str) -> None:

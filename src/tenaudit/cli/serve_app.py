@@ -51,7 +51,12 @@ class _StoreSink:
 
 @asynccontextmanager
 async def query_service(
-    store: Store, *, redactor: EventRedactor | None, cursor_keys: Sequence[bytes], policy: Path | None = None
+    store: Store,
+    *,
+    redactor: EventRedactor | None,
+    cursor_keys: Sequence[bytes],
+    policy: Path | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Starlette]:
     """Give out the application; at the end what it has recorded is in the store.
 
@@ -60,11 +65,12 @@ async def query_service(
         redactor: what is hidden from readers without `audit_view_unredacted`; None hides nothing.
         cursor_keys: secrets that cursors are signed with.
         policy: file of the matrix that decides, read again when it changes; the default matrix when None.
+        registry: where its metrics live, which it answers with; one of its own when None.
 
     Raises:
         ConfigurationError: a cursor key is too short, or the file cannot be loaded or lets nobody read.
     """
-    registry = CollectorRegistry()
+    registry = registry or CollectorRegistry()
     decides = None if policy is None else _policy(policy, registry)
     security = (
         SecuritySettings(trust="mesh")

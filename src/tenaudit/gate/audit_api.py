@@ -9,11 +9,12 @@ from uuid import UUID
 
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit.audit import query_from_parameters
+from tenaudit.audit.filters import filters_of
 from tenaudit.errors import ApiError, Reply
 from tenaudit.gate.audit_cursors import AuditCursors
 from tenaudit.gate.audit_export import export_reply
 from tenaudit.gate.audit_openapi import audit_document
-from tenaudit.gate.audit_reader import AuditReader, filters_of
+from tenaudit.gate.audit_reader import AuditReader
 from tenaudit.gate.audit_stats import count_events
 from tenaudit.gate.audit_tail import AuditTail
 from tenaudit.gate.open_exports import ExportSettings
@@ -36,7 +37,7 @@ class AuditApi:
     """Serves one store through one gate.
 
     The tenant of every answer is the caller's own. A caller without `audit_view_unredacted` sees listed fields
-    masked; every unredacted read is itself audited.
+    masked, and their filters look at what they see; every unredacted read is itself audited.
 
     Args:
         gate: whose policy decides and whose producer records the reads.
@@ -80,7 +81,7 @@ class AuditApi:
         self.deadline = deadline
         self._exports = exports or ExportSettings()
         self._document: Reply | None = None
-        self._reader = AuditReader(gate, store, redactor, deadline)
+        self._reader = AuditReader(gate, store, redactor, deadline, clock)
         self._cursors = AuditCursors(cursor_keys, lifetime=cursor_lifetime, clock=clock)
         self._tail = AuditTail(self._reader, self._cursors, tail or TailSettings(), clock or SystemClock(), wait)
 
@@ -92,8 +93,8 @@ class AuditApi:
         """
         reader, cursors = self._reader, self._cursors
         query = query_from_parameters(context.tenant_id, parameters)
-        page = await reader.ask(reader.store.search(cursors.opened(query)))
         may_unredact = reader.may_unredact(context)
+        page = await reader.page(reader.asked(cursors.opened(query), may_unredact=may_unredact))
         views = [
             reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted) for event in page.events
         ]

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tenaudit.audit.export import EXPORT_FORMATS
+from tenaudit.audit.filters import filters_of
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
+from tenaudit.audit.visible_search import WALK_PAGE, look
 from tenaudit.errors import ApiError
-from tenaudit.gate.audit_reader import filters_of
 from tenaudit.gate.open_exports import open_exports_of
 from tenaudit.gate.stream import StreamedReply
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from tenaudit.audit import AuditQuery, Page
+    from tenaudit.audit.visible import VisibleQuery
     from tenaudit.gate.audit_reader import AuditReader
     from tenaudit.gate.open_exports import ExportSettings
     from tenaudit.security import SecurityContext
@@ -47,7 +49,9 @@ async def export_reply(
     exports, tenant_id = open_exports_of(reader.gate), context.tenant_id
     exports.enter(tenant_id, bounds)
     try:
-        first = await reader.ask(reader.store.search(query))
+        may_unredact = reader.may_unredact(context)
+        asked = reader.asked(query, may_unredact=may_unredact)
+        first = await reader.ask(reader.store.search(_stored(asked)))
     except BaseException:
         exports.leave(tenant_id)
         raise
@@ -57,31 +61,34 @@ async def export_reply(
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
     )
-    body = _body(reader, context, query, name, first)
+    body = _body(reader, context, asked, name, first, may_unredact=may_unredact)
     return StreamedReply(200, headers, body, step_seconds=reader.deadline, on_close=lambda: exports.leave(tenant_id))
 
 
 async def _body(
-    reader: AuditReader, context: SecurityContext, query: AuditQuery, name: str, first: Page
+    reader: AuditReader, context: SecurityContext, asked: VisibleQuery, name: str, first: Page, *, may_unredact: bool
 ) -> AsyncGenerator[bytes, None]:
     chosen = EXPORT_FORMATS[name]
-    may_unredact = reader.may_unredact(context)
+    query = asked.query
     sent, complete = 0, False
     try:
         page: Page | None = first
         piece = bytearray(chosen.head)
         while page is not None:
             for event in page.events:
+                if asked.hidden and await look(asked, event) is None:
+                    continue
                 piece += chosen.line(reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted))
                 sent += 1
                 if len(piece) >= _PIECE:
                     yield bytes(piece)
                     piece.clear()
-            # Nothing waits here while the store is asked for more.
-            if piece:
+            # Nothing waits here while the store is asked for more; and a page without an event to show is a step too,
+            # after which a client that has gone is noticed.
+            if piece or page.next_cursor is not None:
                 yield bytes(piece)
                 piece.clear()
-            page = await _after(reader, context, query, page)
+            page = await _after(reader, context, _stored(asked), page)
         yield chosen.end(sent)
         complete = True
     finally:
@@ -90,6 +97,11 @@ async def _body(
             reader.record(context, "audit.read_unredacted", told, severity="security")
         else:
             reader.record(context, "audit.exported", told, severity="info")
+
+
+def _stored(asked: VisibleQuery) -> AuditQuery:
+    # A page of which nothing is shown is one step of the answer all the same, which has its time.
+    return replace(asked.stored, limit=WALK_PAGE) if asked.hidden else asked.stored
 
 
 async def _after(reader: AuditReader, context: SecurityContext, query: AuditQuery, page: Page) -> Page | None:

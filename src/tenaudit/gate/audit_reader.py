@@ -6,22 +6,26 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit.audit import InvalidCursor, StoreError, event_view
+from tenaudit.audit.visible import VisibleQuery
+from tenaudit.audit.visible_search import WalkBounds, search_visible
 from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tenaudit.audit import AuditEvent, AuditQuery, EventRedactor, Store
+    from tenaudit.audit import AuditEvent, AuditQuery, EventRedactor, Page, Store
     from tenaudit.gate.gate import Gate
     from tenaudit.security import SecurityContext
 
-__all__ = ["AuditReader", "filters_of"]
+__all__ = ["AuditReader"]
 
 _log = logging.getLogger("tenaudit.gate")
 _T = TypeVar("_T")
 _UNREDACTED = "audit_view_unredacted"
-_NOT_FILTERS = frozenset({"tenant_id", "limit", "cursor", "order", "include_redacted"})
+# Well below the deadline: a page that is short by then is an answer, a timeout is none.
+_WALK_SECONDS = 2.0
 
 
 class AuditReader:
@@ -32,6 +36,7 @@ class AuditReader:
         store: where events are.
         redactor: what is hidden from readers; None hides nothing.
         deadline: seconds that the store may take.
+        clock: tells when a walk has to end.
 
     Example:
         >>> from prometheus_client import CollectorRegistry
@@ -42,10 +47,18 @@ class AuditReader:
         5.0
     """
 
-    def __init__(self, gate: Gate, store: Store, redactor: EventRedactor | None = None, deadline: float = 5.0) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        store: Store,
+        redactor: EventRedactor | None = None,
+        deadline: float = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
         self.gate = gate
         self.store = store
         self.deadline = deadline
+        self.clock = clock or SystemClock()
         self._redactor = redactor
 
     async def ask(self, answer: Awaitable[_T]) -> _T:
@@ -75,6 +88,24 @@ class AuditReader:
             _log.exception("policy engine failed", extra=extra)
             return False
 
+    @property
+    def walk_seconds(self) -> float:
+        """How long one answer may walk through the store, in seconds."""
+        return min(_WALK_SECONDS, self.deadline / 2)
+
+    def asked(self, query: AuditQuery, *, may_unredact: bool) -> VisibleQuery:
+        """Return the query with the reader's eyes: their filters look at nothing that is hidden from them."""
+        return VisibleQuery(query, None if may_unredact else self._redactor)
+
+    async def page(self, asked: VisibleQuery) -> Page:
+        """Return one page of what the reader asks for, within the deadline.
+
+        Raises:
+            ApiError: as `ask`.
+        """
+        bounds = WalkBounds(seconds=self.walk_seconds)
+        return await self.ask(search_visible(self.store.search, asked, bounds, clock=self.clock))
+
     def view(self, event: AuditEvent, *, may_unredact: bool, show_tags: bool) -> dict[str, Any]:
         """Return the wire form of an event for the reader."""
         return event_view(event, self._redactor, may_unredact=may_unredact, show_tags=show_tags)
@@ -83,10 +114,3 @@ class AuditReader:
         """Tell the trail of a read, if the gate has a producer."""
         if self.gate.producer is not None:
             self.gate.producer.emit(action, severity=severity, payload=payload, context=context)
-
-
-def filters_of(query: AuditQuery) -> list[str]:
-    """Name the filters that were used; their values may be personal and stay out of the trail."""
-    return [
-        name for name in query.__dataclass_fields__ if name not in _NOT_FILTERS and getattr(query, name) is not None
-    ]

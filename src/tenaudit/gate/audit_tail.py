@@ -13,10 +13,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tenaudit.audit.follow import Follows, matches
+from tenaudit.audit.filters import filters_of
+from tenaudit.audit.follow import Follows
 from tenaudit.audit.parameters import TAIL_PARAMETERS, query_of, read_parameters
 from tenaudit.errors import ApiError
-from tenaudit.gate.audit_reader import filters_of
 from tenaudit.gate.open_tails import open_tails_of
 from tenaudit.gate.stream import StreamedReply
 
@@ -136,9 +136,13 @@ class _Following:
             self.store.follow(query.tenant_id, self.position, _BATCH)
         )
         may_unredact = reader.may_unredact(self.context)
+        asked = reader.asked(query, may_unredact=may_unredact)
         frames = bytearray()
         for position, event in found:
-            if matches(query, event):
+            if asked.hidden:
+                # Others have their turn: a look at a large event takes milliseconds.
+                await asyncio.sleep(0)
+            if asked.finds(event):
                 view = reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted)
                 data = json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
                 frames += b"%sdata: %s\n\n" % (self._id(position), data)

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.toml_place import line_of
 from tenaudit.policy.matrix_diff import MatrixDiff, matrix_diff
 from tenaudit.policy.matrix_rules import problems
-from tenaudit.policy.toml_place import line_of
 from tenaudit.policy.vocabulary import DENIAL_NAMES, Capability, Role
 
 if TYPE_CHECKING:
@@ -195,5 +195,7 @@ def _strings(value: Any) -> bool:
 
 
 def _at(text: str, path: Sequence[str], nth: int = 1) -> str:
-    line = line_of(text, path, nth)
+    # A role may be called like a capability: roles and denied names stand as keys, granted names as values.
+    as_key = len(path) == 1 or (len(path) == 2 and path[0] != "capabilities")
+    line = line_of(text, path, nth, as_key=as_key)
     return "" if line is None else f":{line}"

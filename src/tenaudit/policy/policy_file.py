@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.snapshot import read_snapshot, signature_of
 from tenaudit.errors.instruments import counter, gauge
 from tenaudit.policy.engine import ChangingEngine, MatrixEngine
 from tenaudit.policy.matrix import PolicyMatrix
-from tenaudit.policy.snapshot import read_snapshot, signature_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from tenaudit._kernel.clock import Clock
+    from tenaudit._kernel.snapshot import Signature
     from tenaudit.policy.decision import Decision
-    from tenaudit.policy.snapshot import Signature
     from tenaudit.security.context import SecurityContext
 
 __all__ = ["PolicyFile", "ReloadResult"]

@@ -14,6 +14,7 @@ from tenaudit.audit.consumer.metrics import ConsumerMetrics
 from tenaudit.audit.consumer.options import ConsumerOptions
 from tenaudit.audit.consumer.ports import SourceUnavailable
 from tenaudit.audit.consumer.retry import BatchAbandoned, Retry, is_cancelled
+from tenaudit.audit.redaction_policy import check_redaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tenaudit.audit.consumer.ports import DeadLetters, Fetched, Partition, Source, SourceRecord
     from tenaudit.audit.ports import Store
+    from tenaudit.audit.redaction_policy import RedactionPolicy
 
 __all__ = ["Consumer", "ConsumerHealth"]
 
@@ -67,6 +69,11 @@ class Consumer:
         options: the bounds.
         registry: where its metrics live; None is prometheus-client's default.
         clock: what latency, health and patience are measured with.
+        redaction: what is taken out of an event before it is stored, or goes to the dead letters; a record that holds
+            no event goes there as it came.
+
+    Raises:
+        ConfigurationError: *redaction* is no policy.
 
     Example:
         >>> from tenaudit.audit.consumer import Fetched
@@ -98,13 +105,15 @@ class Consumer:
         options: ConsumerOptions | None = None,
         registry: CollectorRegistry | None = None,
         clock: Clock | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
+        check_redaction(redaction)
         self._source = source
         self._options = options or ConsumerOptions()
         self._clock = clock or SystemClock()
         self._metrics = ConsumerMetrics(registry)
         self._retry = Retry(self._options, self._metrics, self._clock)
-        self._ingest = Ingest(store, dead_letters, self._retry, self._metrics, self._clock)
+        self._ingest = Ingest(store, dead_letters, self._retry, self._metrics, self._clock, redaction)
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from tenaudit.audit.consumer.wire import BadRecord, decode_event
+from tenaudit.audit.consumer.wire import BadRecord, decode_event, encode_event
 from tenaudit.audit.ports import SinkRejected
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.consumer.retry import Retry
     from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.ports import AppendResult, Store
+    from tenaudit.audit.redaction_policy import RedactionPolicy
 
     _Append: TypeAlias = Callable[[], Awaitable[AppendResult]]
 
@@ -38,6 +40,11 @@ _DATA_ERRORS = (SinkRejected, ValueError, TypeError, OverflowError, RecursionErr
 class _Item(NamedTuple):
     record: SourceRecord
     event: AuditEvent
+    redacted: bool = False
+
+    def letter(self) -> SourceRecord:
+        """Return the record as a dead letter: what was taken out of its event is kept nowhere else either."""
+        return replace(self.record, value=encode_event(self.event)) if self.redacted else self.record
 
 
 class _Bad(NamedTuple):
@@ -54,18 +61,26 @@ class Ingest:
         retry: how both are tried again.
         metrics: what is counted.
         clock: what ingest latency is measured with.
+        redaction: what is taken out of an event before it is stored.
     """
 
-    __slots__ = ("_clock", "_dead_letters", "_metrics", "_retry", "_store")
+    __slots__ = ("_clock", "_dead_letters", "_metrics", "_redaction", "_retry", "_store")
 
     def __init__(
-        self, store: Store, dead_letters: DeadLetters, retry: Retry, metrics: ConsumerMetrics, clock: Clock
+        self,
+        store: Store,
+        dead_letters: DeadLetters,
+        retry: Retry,
+        metrics: ConsumerMetrics,
+        clock: Clock,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self._retry = retry
         self._metrics = metrics
         self._clock = clock
+        self._redaction = redaction
 
     async def take(self, records: Sequence[SourceRecord]) -> None:
         """Return once each record is in the store or among the dead letters.
@@ -80,7 +95,7 @@ class Ingest:
         storing: asyncio.Task[None] | None = None
         try:
             for start in range(0, len(records), _PORTION):
-                items, bad = await _decoded(records[start : start + _PORTION])
+                items, bad = await _decoded(records[start : start + _PORTION], self._redaction)
                 staged = await self._staged(items)
                 if storing is not None:
                     await storing
@@ -122,7 +137,7 @@ class Ingest:
                 if not refused and len(part) > 1:
                     portion = len(part) // 2
                     continue
-                await self._bury([item.record for item in refused or part], _REFUSED)
+                await self._bury([item.letter() for item in refused or part], _REFUSED)
                 items = [*kept, *rest] if refused else rest
             else:
                 items = rest
@@ -149,13 +164,17 @@ class Ingest:
         )
 
 
-async def _decoded(records: Sequence[SourceRecord]) -> tuple[list[_Item], list[_Bad]]:
-    """Return the records that hold an event, and those that hold none, with the reason."""
+async def _decoded(
+    records: Sequence[SourceRecord], redaction: RedactionPolicy | None
+) -> tuple[list[_Item], list[_Bad]]:
+    """Return the records that hold an event, as it may be stored, and those that hold none, with the reason."""
     items: list[_Item] = []
     bad: list[_Bad] = []
     for count, record in enumerate(records, 1):
         try:
-            items.append(_Item(record, decode_event(record.value, record.headers)))
+            event = decode_event(record.value, record.headers)
+            written = event if redaction is None else redaction.written(event)
+            items.append(_Item(record, written, written is not event))
         except BadRecord as error:
             bad.append(_Bad(record, error.reason))
         if count % _DECODE_SLICE == 0:

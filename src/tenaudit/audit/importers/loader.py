@@ -12,6 +12,7 @@ from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit.audit.importers.importer import BrokenFile, LineImporter, Passed, Refused
 from tenaudit.audit.importers.report import ImportReport, Tally
 from tenaudit.audit.ports import SinkRejected
+from tenaudit.audit.redaction_policy import check_redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.importers.importer import Found, Importer
     from tenaudit.audit.ports import Store
+    from tenaudit.audit.redaction_policy import RedactionPolicy
 
 __all__ = ["Loader"]
 
@@ -50,6 +52,12 @@ class Loader:
         batch: events in one write.
         clock: what tells that a time lies more than a day ahead, which no event may.
         on_progress: called with the number of records read after each write.
+        redaction: what is taken out of an event before it is stored. An import that is repeated under other rules makes
+            other events of the same ids, which are conflicts.
+
+    Raises:
+        ValueError: *batch* is less than 1.
+        ConfigurationError: *redaction* is no policy.
 
     Example:
         >>> import asyncio, tempfile
@@ -74,7 +82,9 @@ class Loader:
         batch: int = 500,
         clock: Clock | None = None,
         on_progress: Callable[[int], None] = _ignore,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
+        check_redaction(redaction)
         if batch < 1:
             raise ValueError("batch must be at least 1")
         self._store = store
@@ -83,6 +93,7 @@ class Loader:
         self._size = batch
         self._clock = clock or SystemClock()
         self._on_progress = on_progress
+        self._redaction = redaction
         self._pending: list[_Pending] = []
         self._tally = Tally()
 
@@ -159,7 +170,7 @@ class Loader:
         now = _EPOCH + timedelta(microseconds=self._clock.time_ns() // 1000)
         if event.occurred_at - now > _AHEAD:
             raise Refused("time_ahead", "the record's time is more than a day ahead")
-        return event
+        return event if self._redaction is None else self._redaction.written(event)
 
     async def _write(self) -> None:
         pending, self._pending = self._pending, []

@@ -14,6 +14,7 @@ from tenaudit.audit.outbox.options import RelayOptions
 from tenaudit.audit.outbox.pace import Pace
 from tenaudit.audit.outbox.ports import LeaseLost
 from tenaudit.audit.outbox.shard_run import ShardRun
+from tenaudit.audit.redaction_policy import check_redaction
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tenaudit.audit.outbox.ports import OutboxSource
     from tenaudit.audit.ports import Sink
+    from tenaudit.audit.redaction_policy import RedactionPolicy
 
 __all__ = ["OutboxRelay"]
 
@@ -47,9 +49,11 @@ class OutboxRelay:
         max_back_off: most seconds between tries while the sink or the outbox is away.
         stop_timeout: seconds that `stop` waits for the batch in flight.
         registry: where the metric families live.
+        redaction: what is taken out of an event before the sink has it.
 
     Raises:
-        ConfigurationError: a bound is not above 0, or *write_timeout* is not less than the lease.
+        ConfigurationError: a bound is not above 0, *write_timeout* is not less than the lease, or *redaction* is no
+            policy.
 
     Example:
         >>> import tempfile
@@ -77,14 +81,16 @@ class OutboxRelay:
         max_back_off: float = 5.0,
         stop_timeout: float = 5.0,
         registry: CollectorRegistry | None = None,
+        redaction: RedactionPolicy | None = None,
     ) -> None:
+        check_redaction(redaction)
         self._options = RelayOptions(batch_size, max_bytes, write_timeout, stop_timeout)
         self._options.check_lease(source.lease_seconds)
         self._pace = Pace(min_poll, max_poll, max_back_off)
         self._source = source
         self._metrics = RelayMetrics(registry)
         self._stop = asyncio.Event()
-        self._shard = ShardRun(source, sink, self._options, self._metrics, self._stop.is_set)
+        self._shard = ShardRun(source, sink, self._options, self._metrics, self._stop.is_set, redaction)
         self._task: asyncio.Task[None] | None = None
         self._next_look = 0.0
         self._next_warning = 0.0

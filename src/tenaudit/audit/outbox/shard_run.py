@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.outbox.metrics import RelayMetrics
     from tenaudit.audit.outbox.options import RelayOptions
     from tenaudit.audit.outbox.ports import Lease, OutboxSource, TakenEntry
+    from tenaudit.audit.redaction_policy import RedactionPolicy
 
 __all__ = ["ShardRun"]
 
@@ -35,6 +36,7 @@ class ShardRun:
         options: sizes and the deadline of a write.
         metrics: what is counted.
         stopping: tells whether the turn should end after the batch in flight.
+        redaction: what is taken out of an event before the sink has it.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class ShardRun:
         options: RelayOptions,
         metrics: RelayMetrics,
         stopping: Callable[[], bool],
+        redaction: RedactionPolicy | None = None,
     ) -> None:
         self._source = source
         self._sink = sink
         self._options = options
         self._metrics = metrics
         self._stopping = stopping
+        self._redaction = redaction
         self.settled = 0
 
     async def run(self, lease: Lease) -> None:
@@ -72,7 +76,8 @@ class ShardRun:
         broken = [entry for entry in entries if entry.event is None]
         if broken:
             await self._bury(lease, broken, _UNREADABLE)
-        return [entry for entry in entries if entry.event is not None]
+        written = (lambda event: event) if self._redaction is None else self._redaction.written
+        return [entry._replace(event=written(entry.event)) for entry in entries if entry.event is not None]
 
     async def _carry(self, lease: Lease, entries: list[TakenEntry]) -> None:
         portion = len(entries)

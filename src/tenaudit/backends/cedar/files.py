@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit._kernel.snapshot import read_snapshot
 from tenaudit.backends.cedar.rules import Source
-from tenaudit.policy.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a name stands in a policy file: tomllib keeps no positions, so errors look their line up here.
+"""Where a name stands in a TOML file: tomllib keeps no positions, so errors look their line up here.
 
 Rules of this file: pure; the text has already parsed as TOML, and a name that is not found has line None.
 """
@@ -22,16 +22,18 @@ _HEADER = re.compile(r"[ \t]*\[")
 _KEY_ENDS = re.compile(r"[ \t]*[=.]")
 
 
-def line_of(text: str, path: Sequence[str], nth: int = 1) -> int | None:
+def line_of(text: str, path: Sequence[str], nth: int = 1, *, as_key: bool) -> int | None:
     r"""Return the 1-based line of the nth mention of the last name of *path*, below the mentions of the others.
 
     Args:
         text: the TOML document.
         path: names from the outside in, such as `("roles", "Editor", "page_write")`.
         nth: which mention of the last name.
+        as_key: whether it stands as a key or as a value; the others are keys.
 
     Example:
-        >>> line_of('[roles]\nEditor = ["a"]\nReader = [\n  "a",\n  "a"]\n', ("roles", "Reader", "a"), 2)
+        >>> text = '[roles]\nEditor = ["a"]\nReader = [\n  "a",\n  "a"]\n'
+        >>> line_of(text, ("roles", "Reader", "a"), 2, as_key=False)
         5
     """
     *outer, last = path
@@ -39,8 +41,6 @@ def line_of(text: str, path: Sequence[str], nth: int = 1) -> int | None:
     for name in outer:
         if not any(mention == name and key for mention, _, key in mentions):
             return None
-    # A role may be called like a capability: roles and denied names stand as keys, granted names as values.
-    as_key = not outer or (len(outer) == 1 and outer != ["capabilities"])
     lines = (line for mention, line, key in mentions if mention == last and key is as_key)
     return next((line for count, line in enumerate(lines, 1) if count == nth), None)
 

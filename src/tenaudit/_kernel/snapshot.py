@@ -1,4 +1,4 @@
-"""One small text file, read whole and bounded, with a signature that says whether it is still that file."""
+"""One small file, read whole and bounded, with a signature that says whether it is still that file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 from tenaudit._kernel.error import ConfigurationError
 
-__all__ = ["Signature", "read_snapshot", "signature_of"]
+__all__ = ["Signature", "read_snapshot", "signature_of", "snapshot_bytes"]
 
 Signature = tuple[int, int, int, int, int]
 
@@ -19,10 +19,23 @@ def signature_of(status: os.stat_result) -> Signature:
 
 
 def read_snapshot(path: str, max_bytes: int) -> tuple[Signature, str]:
-    """Return the signature and the text of a file, from one descriptor: a swap of the path on the way changes nothing.
+    """Return the signature and the text of a file.
 
     Raises:
-        ConfigurationError: it cannot be read, is no regular file, no UTF-8, over *max_bytes*, or was written meanwhile.
+        ConfigurationError: as `snapshot_bytes`, or it is no UTF-8.
+    """
+    signature, content = snapshot_bytes(path, max_bytes)
+    try:
+        return signature, content.decode()
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def snapshot_bytes(path: str, max_bytes: int) -> tuple[Signature, bytes]:
+    """Return the signature and the bytes of a file, from one descriptor: a swap of the path on the way changes nothing.
+
+    Raises:
+        ConfigurationError: it cannot be read, is no regular file, over *max_bytes*, or was written meanwhile.
     """
     try:
         # Without O_NONBLOCK, opening a pipe would wait for a writer.
@@ -36,6 +49,6 @@ def read_snapshot(path: str, max_bytes: int) -> tuple[Signature, str]:
             raise ConfigurationError(f"{path}: is larger than {max_bytes} bytes")
         if signature_of(before) != signature_of(after):
             raise ConfigurationError(f"{path}: was written while it was read")
-        return signature_of(before), content.decode()
+        return signature_of(before), content
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
