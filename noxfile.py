@@ -80,11 +80,12 @@ def each_extra(session: nox.Session, extra: str) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation with warnings as errors, and run its code blocks."""
+    """Build the documentation with warnings as errors, and run its code blocks and the examples of the docstrings."""
     install(session, "docs", "platform", extras="all")
     shutil.rmtree(ROOT / "docs" / "_build", ignore_errors=True)
     session.run("sphinx-build", "-W", "-q", "-b", "html", "docs", "docs/_build/html")
     session.run("pytest", "tests/contracts", "-m", "not arch", "-q")
+    session.run("pytest", "--doctest-modules", "src/tenaudit", "-q")
 
 
 @nox.session

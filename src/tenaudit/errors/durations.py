@@ -71,8 +71,8 @@ class Durations:
         >>> from prometheus_client import CollectorRegistry
         >>> registry = CollectorRegistry()
         >>> Durations("wait_seconds", "Waiting.", ["page"], registry, buckets=(0.1, 1)).of("home")(0.5)
-        >>> registry.get_sample_value("wait_seconds_bucket", {"page": "home", "le": "1.0"})
-        1.0
+        >>> registry.get_sample_value("wait_seconds_bucket", {"page": "home", "le": "1.0"}) == 1
+        True
     """
 
     def __init__(
