@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from tenaudit.audit.retention.steps import PurgeSteps
@@ -72,12 +72,8 @@ class RowSteps(PurgeSteps):
         again. Then by time, for ids that are younger than their events.
         """
         async with self._pool.transaction([tenant_id], mode=READ_ONLY) as session:
-            after = self._after.get(tenant_id, _FIRST)
-            bounds = (after, least_id(before + _ID_LATE))
-            rows = await session.query(self._sql["old_by_id"], tenant_id, before, limit, *bounds)
-            if rows:
-                self._after[tenant_id] = plain_uuid(rows[-1]["event_id"])
-            else:
+            rows = await self._by_id(session, tenant_id, before, limit)
+            if not rows:
                 rows = await session.query(self._sql["old_by_time"], tenant_id, before, limit)
             if rows and whole:
                 ids = [row["event_id"] for row in rows]
@@ -85,6 +81,18 @@ class RowSteps(PurgeSteps):
                 rows = await session.query(self._sql["logged_events"], tenant_id, places, min(ids), max(ids))
         found = [self._log.old_event(row, whole=whole) for row in rows]
         return sorted(found, key=lambda event: event.index)
+
+    async def _by_id(self, session: Session, tenant_id: UUID, before: datetime, limit: int) -> list[Any]:
+        while True:
+            after = self._after.get(tenant_id, _FIRST)
+            bounds = (after, least_id(before + _ID_LATE))
+            rows = await session.query(self._sql["old_by_id"], tenant_id, before, limit, *bounds)
+            if rows:
+                self._after[tenant_id] = plain_uuid(rows[-1]["event_id"])
+            logged = [row for row in rows if row["leaf_idx"] is not None]
+            # An event without a place was put in by hand: it is left to `verify`.
+            if logged or not rows:
+                return logged
 
     async def remove(self, tenant_id: UUID, events: Sequence[OldEvent], removal: Removal) -> None:
         """Delete events and write the record of it, both or neither."""

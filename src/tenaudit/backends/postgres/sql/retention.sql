@@ -24,11 +24,14 @@ SELECT true
 -- count_old: Count a tenant's events that occurred before a time.
 SELECT count(*) FROM tenaudit.events WHERE tenant_id = $1 AND occurred_at < $2
 
--- old_by_id: Return places, ids and times of logged events between two ids that occurred before a time.
+-- old_by_id: Return ids and times of events between two ids that occurred before a time; places where they have one.
+-- Cut before it is joined: else all leaves are read for each part.
 SELECT l.idx AS leaf_idx, e.event_id, e.occurred_at
-FROM tenaudit.events AS e
-JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
-WHERE e.tenant_id = $1 AND e.occurred_at < $2 AND e.event_id > $4 AND e.event_id < $5 ORDER BY e.event_id LIMIT $3
+FROM (
+  SELECT tenant_id, event_id, occurred_at, log_index FROM tenaudit.events
+  WHERE tenant_id = $1 AND occurred_at < $2 AND event_id > $4 AND event_id < $5 ORDER BY event_id LIMIT $3
+) AS e LEFT JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
+ORDER BY e.event_id
 
 -- old_by_time: Return places, ids and times of logged events that occurred before a time, whatever their ids.
 SELECT l.idx AS leaf_idx, e.event_id, e.occurred_at
