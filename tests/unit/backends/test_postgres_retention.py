@@ -139,6 +139,22 @@ def test_a_month_is_archived_before_it_is_dropped(writer, purger, tmp_path):
     run(main())
 
 
+def test_a_log_that_is_damaged_keeps_the_others_from_nothing(admin, writer, purger):
+    async def main():
+        await filled(writer)
+        await filled(writer, aged(50, 70, tenant_id=OTHER_TENANT))
+        await execute(admin, f"UPDATE tenaudit.logs SET frontier = '' WHERE tenant_id = '{TENANT}'")
+        async with opened(purger) as store:
+            report = await store.purge()
+        one, other = report.tenants
+        assert (report.partitions, one.rows, other.rows, report.complete) == ((), 0, 1, False)
+        assert one.error == f"the log of tenant {TENANT} is damaged and takes no more; verify the store"
+        ((left,),) = await execute(admin, f"SELECT count(*) FROM tenaudit.events WHERE tenant_id = '{TENANT}'")
+        assert left["count"] == len(AUTUMN) + len(OLD) + len(YOUNG)
+
+    run(main())
+
+
 def test_rows_of_the_default_partition_go_too(admin, writer, purger):
     ancient = aged(0, 20_000)
 

@@ -11,6 +11,7 @@ from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, M
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, SealedRoot, find_problems, seal_link
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
+from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.sqlite.expiry import ExpiryGate
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text, is_evidence, uuid_or_text
 from tenaudit.backends.sqlite.transaction import transaction
@@ -245,7 +246,7 @@ def _restored(row: sqlite3.Row, tenant_id: str) -> CompactRange:
     try:
         return CompactRange(row["size"], _hashes(row["frontier"]))
     except MerkleError:
-        raise StoreError(f"the log of tenant {tenant_id} is damaged and takes no more; verify the store") from None
+        raise DamagedLog(tenant_id) from None
 
 
 def _seal_problems(tenant: str, checkpoints: Sequence[sqlite3.Row], seals: bytes) -> Iterator[Problem]:

@@ -269,6 +269,26 @@ class RetentionConformance(ABC):
 
         self._run(tmp_path, case)
 
+    def test_stops_between_two_steps_when_its_time_is_up(self, tmp_path: Path) -> None:
+        """What is left is the next purge's, and each step is told when it is done."""
+
+        async def case(store: RetentionStore, clock: ManualClock) -> None:
+            await store.append([aged(n, 40) for n in range(8)])
+            removed: list[int] = []
+
+            def taken(events: int) -> None:
+                removed.append(events)
+                clock.advance(6)
+
+            report = await store.purge(batch=2, seconds=10, on_removed=taken)
+            assert (report.rows, report.complete, removed) == (4, False, [2, 2])
+            assert len(await _stored(store)) == 4
+            again = await store.purge(batch=3)
+            assert (again.rows, again.complete) == (4, True)
+            assert await _verified(store)
+
+        self._run(tmp_path, case)
+
     def test_conflicts_go_with_their_time(self, tmp_path: Path) -> None:
         """The second content of an id holds personal data too."""
 
