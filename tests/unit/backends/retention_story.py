@@ -104,6 +104,18 @@ async def is_stopped_by(store, change, archive):
     assert len(await proved(store)) == len(OLD) + len(YOUNG) - 3
 
 
+async def keeps_conflicts_of_the_held(store):
+    """See that a hold that comes before the last step keeps second contents too."""
+    now = wall_time(store._clock)
+    await store.append([OLD[0]])
+    await store.append([OLD[0].model_copy(update={"payload": {"other": 1}})])
+    async with store._purge_steps("me", now, alone=True) as steps:
+        await changed(store, "hold")
+        assert await steps.remove_conflicts(OLD[0].tenant_id, now) == 0
+        await store.release(OLD[0].tenant_id, reason="closed", by="legal")
+        assert await steps.remove_conflicts(OLD[0].tenant_id, now) == 1
+
+
 async def purge_and_die(store, call, done, number=1, **options):
     """Purge until that call, and die there."""
     clock = getattr(store, "_clock", SystemClock())

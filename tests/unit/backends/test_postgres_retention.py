@@ -16,7 +16,17 @@ from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
 from tenaudit.testing.conformance.retention import NOW, aged
 from tests.unit.backends.postgres_databases import ROLES, WITHIN, database, execute, migrated, run, user
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
+from tests.unit.backends.retention_story import (
+    DEATHS,
+    OLD,
+    YOUNG,
+    Died,
+    changed,
+    is_stopped_by,
+    keeps_conflicts_of_the_held,
+    proved,
+    purge_and_die,
+)
 
 pytestmark = pytest.mark.services
 
@@ -199,6 +209,30 @@ def test_a_hold_or_a_period_that_comes_meanwhile_counts(admin, tmp_path, change)
 
     with user(admin, *ROLES, "tenaudit_purger") as dsn:
         run(main(dsn))
+
+
+def test_a_hold_keeps_second_contents_too(admin):
+    async def main(dsn):
+        async with opened(dsn) as store:
+            await keeps_conflicts_of_the_held(store)
+
+    with user(admin, *ROLES, "tenaudit_purger") as dsn:
+        run(main(dsn))
+
+
+@pytest.mark.parametrize("change", ["hold", "period", "default"])
+def test_a_hold_or_a_period_that_comes_meanwhile_keeps_a_partition(admin, writer, purger, change):
+    async def main():
+        await filled(writer)
+        async with opened(purger) as store, store._purge_steps("me", NOW, alone=True) as steps:
+            befores = {one.tenant_id: NOW for one in (await steps.settings()).tenants}
+            (partition,) = [one async for one in steps.partitions(befores) if one.name == SEPTEMBER]
+            await changed(store, change)
+            assert not await steps.drop(partition, {TENANT: [_removal(partition)]})
+        assert SEPTEMBER in await partitions(admin)
+        await verified(writer)
+
+    run(main())
 
 
 @pytest.mark.parametrize("table", ["retention_records", "leaves"])

@@ -18,7 +18,17 @@ from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 from tenaudit.testing.conformance.retention import NOW, aged
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
+from tests.unit.backends.retention_story import (
+    DEATHS,
+    OLD,
+    YOUNG,
+    Died,
+    changed,
+    is_stopped_by,
+    keeps_conflicts_of_the_held,
+    proved,
+    purge_and_die,
+)
 
 SCHEMA = Path(__file__).parents[3] / "src" / "tenaudit" / "backends" / "sqlite" / "schema_1.sql"
 
@@ -76,6 +86,14 @@ def test_a_hold_or_a_period_that_comes_meanwhile_counts(tmp_path, change):
         async with opened(tmp_path / "a.db") as store:
             await store.append([*OLD, *YOUNG])
             await is_stopped_by(store, lambda: changed(store, change), tmp_path)
+
+    run(main())
+
+
+def test_a_hold_keeps_second_contents_too(tmp_path):
+    async def main():
+        async with opened(tmp_path / "a.db") as store:
+            await keeps_conflicts_of_the_held(store)
 
     run(main())
 
