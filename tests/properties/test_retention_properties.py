@@ -19,7 +19,7 @@ from tenaudit.audit.retention.terms import cutoff
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tenaudit.testing.conformance.retention import NOW, aged
+from tenaudit.testing.conformance.retention_suite import NOW, aged
 from tests.unit.backends.retention_story import DEATHS, Died, purge_and_die
 
 DAY = 86_400

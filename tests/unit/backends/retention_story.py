@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenaudit._kernel.clock import SystemClock
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.audit.retention.purge import PurgeOptions, run_purge
-from tenaudit.testing.conformance.retention import aged
+from tenaudit.testing.conformance.retention_suite import aged
 
 OLD = tuple(aged(n, 40 - n) for n in range(9))
 YOUNG = tuple(aged(n, 1) for n in range(20, 24))

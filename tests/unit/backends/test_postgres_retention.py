@@ -14,7 +14,7 @@ from tenaudit.backends.postgres import PostgresStore
 from tenaudit.backends.postgres.pool import PostgresBusy
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tenaudit.testing.conformance.retention import NOW, aged
+from tenaudit.testing.conformance.retention_suite import NOW, aged
 from tests.unit.backends.postgres_databases import ROLES, WITHIN, database, execute, migrated, run, user
 from tests.unit.backends.retention_story import (
     DEATHS,

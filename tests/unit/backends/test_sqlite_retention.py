@@ -17,7 +17,7 @@ from tenaudit.audit.retention import PurgeBusy
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
-from tenaudit.testing.conformance.retention import NOW, aged
+from tenaudit.testing.conformance.retention_suite import NOW, aged
 from tests.unit.backends.retention_story import (
     DEATHS,
     OLD,
