@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from tenaudit._kernel.servers import servers_of
 from tenaudit.audit.consumer import Consumer
 from tenaudit.audit.consumer.gaps import GapWatch
+from tenaudit.audit.retention import RetentionJob
 from tenaudit.backends.kafka import KafkaSource
 from tenaudit.cli.audit_dlq_file import dead_letters_at, dead_letters_option
 from tenaudit.cli.consume_bounds import bounds_options
@@ -26,7 +28,10 @@ from tenaudit.cli.seconds_range import SecondsRange
 from tenaudit.cli.store_url import open_store, store_option
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from tenaudit.audit.consumer import DeadLetterBounds
+    from tenaudit.audit.retention import RetentionStore
     from tenaudit.cli.kafka_security import SecurityOptions
     from tenaudit.cli.redaction_options import RedactionOptions
 
@@ -45,6 +50,7 @@ class _Options(TypedDict):
     redaction: RedactionOptions
     metrics_port: int | None
     metrics_host: str
+    purge_every: float | None
 
 
 @click.command(
@@ -83,6 +89,12 @@ class _Options(TypedDict):
     help="Port of GET /metrics, for Prometheus; 0 picks a free one. None by default.",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of --metrics-port.")
+@click.option(
+    "--purge-every",
+    type=SecondsRange(60, 604_800),
+    metavar="SECONDS",
+    help="Remove what has had its time at the start and this often, as tenaudit audit purge does. Never by default.",
+)
 def consume(**options: Unpack[_Options]) -> None:
     """Store the events of a Kafka topic, each once; a SQLite store is made when it is not there.
 
@@ -115,11 +127,17 @@ async def _consume(options: _Options) -> None:
                 if metrics_url:
                     _say(f"metrics at {metrics_url}")
                 try:
-                    async with GapWatch(store, registry=registry):
+                    async with GapWatch(store, registry=registry), _purging(store, registry, options["purge_every"]):
                         finished = await consume_until(consumer, told)
                 finally:
                     await source.close()
             _say(f"stopped{'' if finished else '; what was in hand comes again'}: {told_of(registry)}")
+
+
+def _purging(
+    store: RetentionStore, registry: CollectorRegistry, every: float | None
+) -> AbstractAsyncContextManager[object]:
+    return nullcontext() if every is None else RetentionJob(store, registry=registry, every=every)
 
 
 def _say(line: str) -> None:

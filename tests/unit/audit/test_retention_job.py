@@ -12,7 +12,7 @@ from tenaudit.audit.retention import PurgeBusy, RetentionJob
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.errors import ConfigurationError
 from tenaudit.testing.clock import ManualClock
-from tenaudit.testing.conformance.retention import NOW, aged
+from tenaudit.testing.conformance.retention_suite import NOW, aged
 
 
 def run(main):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenaudit._kernel.clock import SystemClock
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.audit.retention.purge import PurgeOptions, run_purge
-from tenaudit.testing.conformance.retention import aged
+from tenaudit.testing.conformance.retention_suite import aged
 
 OLD = tuple(aged(n, 40 - n) for n in range(9))
 YOUNG = tuple(aged(n, 1) for n in range(20, 24))
@@ -102,6 +102,18 @@ async def is_stopped_by(store, change, archive):
     # The archive of what stays after all is taken back.
     assert len([*archive.rglob("*.ndjson.gz")]) == len(one.archives)
     assert len(await proved(store)) == len(OLD) + len(YOUNG) - 3
+
+
+async def keeps_conflicts_of_the_held(store):
+    """See that a hold that comes before the last step keeps second contents too."""
+    now = wall_time(store._clock)
+    await store.append([OLD[0]])
+    await store.append([OLD[0].model_copy(update={"payload": {"other": 1}})])
+    async with store._purge_steps("me", now, alone=True) as steps:
+        await changed(store, "hold")
+        assert await steps.remove_conflicts(OLD[0].tenant_id, now) == 0
+        await store.release(OLD[0].tenant_id, reason="closed", by="legal")
+        assert await steps.remove_conflicts(OLD[0].tenant_id, now) == 1
 
 
 async def purge_and_die(store, call, done, number=1, **options):

@@ -14,9 +14,19 @@ from tenaudit.backends.postgres import PostgresStore
 from tenaudit.backends.postgres.pool import PostgresBusy
 from tenaudit.testing.clock import ManualClock
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tenaudit.testing.conformance.retention import NOW, aged
+from tenaudit.testing.conformance.retention_suite import NOW, aged
 from tests.unit.backends.postgres_databases import ROLES, WITHIN, database, execute, migrated, run, user
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
+from tests.unit.backends.retention_story import (
+    DEATHS,
+    OLD,
+    YOUNG,
+    Died,
+    changed,
+    is_stopped_by,
+    keeps_conflicts_of_the_held,
+    proved,
+    purge_and_die,
+)
 
 pytestmark = pytest.mark.services
 
@@ -139,6 +149,22 @@ def test_a_month_is_archived_before_it_is_dropped(writer, purger, tmp_path):
     run(main())
 
 
+def test_a_log_that_is_damaged_keeps_the_others_from_nothing(admin, writer, purger):
+    async def main():
+        await filled(writer)
+        await filled(writer, aged(50, 70, tenant_id=OTHER_TENANT))
+        await execute(admin, f"UPDATE tenaudit.logs SET frontier = '' WHERE tenant_id = '{TENANT}'")
+        async with opened(purger) as store:
+            report = await store.purge()
+        one, other = report.tenants
+        assert (report.partitions, one.rows, other.rows, report.complete) == ((), 0, 1, False)
+        assert one.error == f"the log of tenant {TENANT} is damaged and takes no more; verify the store"
+        ((left,),) = await execute(admin, f"SELECT count(*) FROM tenaudit.events WHERE tenant_id = '{TENANT}'")
+        assert left["count"] == len(AUTUMN) + len(OLD) + len(YOUNG)
+
+    run(main())
+
+
 def test_rows_of_the_default_partition_go_too(admin, writer, purger):
     ancient = aged(0, 20_000)
 
@@ -183,6 +209,30 @@ def test_a_hold_or_a_period_that_comes_meanwhile_counts(admin, tmp_path, change)
 
     with user(admin, *ROLES, "tenaudit_purger") as dsn:
         run(main(dsn))
+
+
+def test_a_hold_keeps_second_contents_too(admin):
+    async def main(dsn):
+        async with opened(dsn) as store:
+            await keeps_conflicts_of_the_held(store)
+
+    with user(admin, *ROLES, "tenaudit_purger") as dsn:
+        run(main(dsn))
+
+
+@pytest.mark.parametrize("change", ["hold", "period", "default"])
+def test_a_hold_or_a_period_that_comes_meanwhile_keeps_a_partition(admin, writer, purger, change):
+    async def main():
+        await filled(writer)
+        async with opened(purger) as store, store._purge_steps("me", NOW, alone=True) as steps:
+            befores = {one.tenant_id: NOW for one in (await steps.settings()).tenants}
+            (partition,) = [one async for one in steps.partitions(befores) if one.name == SEPTEMBER]
+            await changed(store, change)
+            assert not await steps.drop(partition, {TENANT: [_removal(partition)]})
+        assert SEPTEMBER in await partitions(admin)
+        await verified(writer)
+
+    run(main())
 
 
 @pytest.mark.parametrize("table", ["retention_records", "leaves"])

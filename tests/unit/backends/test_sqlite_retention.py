@@ -16,9 +16,19 @@ from tenaudit.audit import StoreError
 from tenaudit.audit.retention import PurgeBusy
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.clock import ManualClock
-from tenaudit.testing.conformance.events import TENANT, an_event
-from tenaudit.testing.conformance.retention import NOW, aged
-from tests.unit.backends.retention_story import DEATHS, OLD, YOUNG, Died, changed, is_stopped_by, proved, purge_and_die
+from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
+from tenaudit.testing.conformance.retention_suite import NOW, aged
+from tests.unit.backends.retention_story import (
+    DEATHS,
+    OLD,
+    YOUNG,
+    Died,
+    changed,
+    is_stopped_by,
+    keeps_conflicts_of_the_held,
+    proved,
+    purge_and_die,
+)
 
 SCHEMA = Path(__file__).parents[3] / "src" / "tenaudit" / "backends" / "sqlite" / "schema_1.sql"
 
@@ -76,6 +86,14 @@ def test_a_hold_or_a_period_that_comes_meanwhile_counts(tmp_path, change):
         async with opened(tmp_path / "a.db") as store:
             await store.append([*OLD, *YOUNG])
             await is_stopped_by(store, lambda: changed(store, change), tmp_path)
+
+    run(main())
+
+
+def test_a_hold_keeps_second_contents_too(tmp_path):
+    async def main():
+        async with opened(tmp_path / "a.db") as store:
+            await keeps_conflicts_of_the_held(store)
 
     run(main())
 
@@ -224,6 +242,22 @@ def test_an_event_that_was_altered_is_not_archived_and_stays(tmp_path):
             assert f"event {OLD[4].event_id} was altered" in one.error
             assert {problem.kind for problem in (await store.verify()).problems} == {"changed"}
             assert list(archive.rglob("*.*")) == []
+
+    run(main())
+
+
+def test_a_log_that_is_damaged_keeps_the_others_from_nothing(tmp_path):
+    path = tmp_path / "a.db"
+
+    async def main():
+        async with opened(path) as store:
+            await store.append([*OLD, aged(50, 40, tenant_id=OTHER_TENANT)])
+            change(path, f"UPDATE logs SET frontier = x'00' WHERE tenant_id = '{TENANT}'")
+            report = await store.purge()
+            one, other = report.tenants
+            assert (one.rows, other.rows, report.complete) == (0, 1, False)
+            assert one.error == f"the log of tenant {TENANT} is damaged and takes no more; verify the store"
+            assert await store.count(TENANT) == len(OLD)
 
     run(main())
 

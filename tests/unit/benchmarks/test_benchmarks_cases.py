@@ -32,6 +32,7 @@ EXPECTED = {
     "pipeline": {"pipeline/p50": set(), "pipeline/p99": set()},
     "policy": {f"policy/{name}": {"pycasbin", "pycasbin-fast", "cedarpy"} for name in ("allow", "deny", "mix")}
     | {f"policy/cedar-{name}": {"cedarpy"} for name in ("allow", "deny") if find_spec("cedarpy")},
+    "purge": {"purge": {"rows", "DELETE"}},
     "query": {f"query/{depth}": {"offset"} for depth in ("first", "middle", "last")}
     | {"query/actor": set(), "query/flat": {"first page"}},
     "seal": {"seal/sqlite": {"append"}, "seal/postgres": {"append"}},
@@ -42,7 +43,7 @@ EXPECTED = {
         "verify/memory": set(),
     },
 }
-ON_POSTGRES = {"export", "ingest", "pipeline", "query", "seal", "verify"}
+ON_POSTGRES = {"export", "ingest", "pipeline", "purge", "query", "seal", "verify"}
 ON_KAFKA = {"kafka_sink", "pipeline"}
 
 

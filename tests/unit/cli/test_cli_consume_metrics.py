@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import socket
+from datetime import UTC, datetime
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.cli import main
 from tenaudit.cli.consume_metrics import metrics_at
 from tenaudit.errors import ConfigurationError
+from tenaudit.testing.conformance import an_event
 
 WORDS = ["consume", "--kafka", "127.0.0.1:1", "--store", "sqlite:///audit.db"]
 
@@ -97,3 +101,36 @@ def test_the_command_tells_where_its_metrics_are(capsys):
         logging.getLogger("tenaudit.audit").removeHandler(reader)
     assert 'audit_ingest_failures_total{reason="source"} 1.0' in reader.told
     assert capsys.readouterr().err.splitlines()[-1].startswith("stopped: ")
+
+
+class Settled(logging.Handler):
+    """Ends this process once a purge has come to its end."""
+
+    def __init__(self):
+        super().__init__(logging.INFO)
+        self.purged = []
+
+    def emit(self, record):
+        if getattr(record, "action", "") == "audit_purged":
+            self.purged.append(record.events)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_command_purges_when_it_is_asked_to():
+    async def put():
+        async with SqliteStore.open("audit.db") as store:
+            await store.append(
+                [an_event(0, occurred_at="2001-01-01T00:00:00Z"), an_event(1, occurred_at=datetime.now(UTC))]
+            )
+
+    asyncio.run(put())
+    settled, logger = Settled(), logging.getLogger("tenaudit.audit")
+    before = logger.level
+    logger.addHandler(settled)
+    logger.setLevel(logging.INFO)
+    try:
+        assert main([*WORDS, "--purge-every", "3600"]) == 0
+    finally:
+        logger.removeHandler(settled)
+        logger.setLevel(before)
+    assert settled.purged == [1]

@@ -69,7 +69,7 @@ class RetentionHistory:
 
     Args:
         tenant_id: whose log it is.
-        records: all that the store keeps of it, in any order.
+        records: all that the store keeps of it, in the order of the log.
         sealed: size and time of its checkpoints, ascending by size.
         now: the time of the one who verifies.
         kept: what stands beside the log of its period, its hold and its purges, which every append and purge goes by.
@@ -97,7 +97,7 @@ class RetentionHistory:
         self._held = False
         self._purged_before: datetime | None = None
         claims: list[_Claim] = []
-        problems = [*self._read(sorted(records, key=lambda record: record.index), claims)]
+        problems = [*self._read(records, claims)]
         self._firsts: list[int] = []
         self._lasts: list[int] = []
         problems += self._join(sorted(claims, key=lambda claim: claim.span))

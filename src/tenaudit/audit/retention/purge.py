@@ -14,7 +14,7 @@ from tenaudit.audit.retention.moments import id_month
 from tenaudit.audit.retention.ranges import ranges_of, rows_of, slices
 from tenaudit.audit.retention.records import Removal, checked_text
 from tenaudit.audit.retention.report import PurgeReport, TenantPurge
-from tenaudit.audit.retention.steps import AlteredEvent, TermsChanged
+from tenaudit.audit.retention.steps import AlteredEvent, DamagedLog, TermsChanged
 from tenaudit.audit.retention.terms import checked_days, cutoff
 
 if TYPE_CHECKING:
@@ -130,8 +130,10 @@ class _Run:
         return TenantPurge(terms.tenant_id, days, cutoff(self._now, days), held=terms.held)
 
     def _may_go_on(self) -> bool:
-        self._complete = self._complete and self._clock.monotonic() < self._until
-        return self._complete
+        in_time = self._clock.monotonic() < self._until
+        # A tenant that was not purged to its end keeps no other from it; time does.
+        self._complete = self._complete and in_time
+        return in_time
 
     async def _drop_partitions(self) -> None:
         befores = {one.tenant_id: one.before for one in self._done.values() if not one.held}
@@ -199,7 +201,7 @@ class _Run:
             if self._may_go_on():
                 gone = await self._steps.remove_conflicts(tenant, done.before)
                 self._done[tenant] = replace(self._done[tenant], conflicts=gone)
-        except (TermsChanged, AlteredEvent) as error:
+        except (TermsChanged, AlteredEvent, DamagedLog) as error:
             self._complete = False
             self._done[tenant] = replace(self._done[tenant], error=str(error))
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from tenaudit.audit.retention.records import Removal
     from tenaudit.audit.retention.terms import RetentionSettings
 
-__all__ = ["AlteredEvent", "OldEvent", "PartitionRows", "PurgeBusy", "PurgeSteps", "TermsChanged", "WholePartition"]
+__all__ = [
+    "AlteredEvent",
+    "DamagedLog",
+    "OldEvent",
+    "PartitionRows",
+    "PurgeBusy",
+    "PurgeSteps",
+    "TermsChanged",
+    "WholePartition",
+]
 
 
 class PurgeBusy(StoreError):  # noqa: N818 - a state, as SinkUnavailable is
@@ -31,6 +40,13 @@ class TermsChanged(StoreError):  # noqa: N818 - a state, as SinkUnavailable is
 
 class AlteredEvent(StoreError):  # noqa: N818 - a state, as SinkUnavailable is
     """An event that is to be archived is not the one that was logged; it stays for `verify` to name."""
+
+
+class DamagedLog(StoreError):  # noqa: N818 - a state, as SinkUnavailable is
+    """The head of a tenant's log was tampered with: it takes no event, so no record of a purge either."""
+
+    def __init__(self, tenant_id: UUID | str) -> None:
+        super().__init__(f"the log of tenant {tenant_id} is damaged and takes no more; verify the store")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.postgres.expiry import let_in
 from tenaudit.backends.postgres.rows import plain_uuid
 
@@ -169,5 +170,4 @@ def _restored(head: Mapping[str, Any]) -> CompactRange:
     try:
         return CompactRange(head["size"], frontier_hashes(head["frontier"]))
     except MerkleError:
-        tenant = head["tenant_id"]
-        raise StoreError(f"the log of tenant {tenant} is damaged and takes no more; verify the store") from None
+        raise DamagedLog(head["tenant_id"]) from None

@@ -11,7 +11,7 @@ from tenaudit._kernel.ids import unix_ms_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["KnownDays", "first_id", "month_after", "months_ahead"]
+__all__ = ["KnownDays", "first_id", "least_id", "month_after", "months_ahead"]
 
 _MS_A_DAY = 86_400_000
 # A client can make ids of any day there is; the days of a hundred years are as many as are worth keeping.
@@ -37,6 +37,15 @@ def months_ahead(now: datetime, ahead: int) -> list[date]:
     while len(months) <= ahead:
         months.append(month_after(months[-1]))
     return months
+
+
+def least_id(moment: datetime) -> UUID:
+    """Return the least id of a time, 1970 at the earliest; it need not be of an event.
+
+    >>> least_id(datetime(2026, 1, 1, tzinfo=UTC)).hex[:12]
+    '019b76daa800'
+    """
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def first_id(month: date) -> UUID:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from tenaudit.audit.retention.steps import PartitionRows, TermsChanged, WholePartition
+from tenaudit.audit.retention.steps import DamagedLog, PartitionRows, TermsChanged, WholePartition
 from tenaudit.backends.postgres.partitions import first_id, month_after
 from tenaudit.backends.postgres.pool import PostgresBusy
 from tenaudit.backends.postgres.purge_steps import READ_ONLY, RowSteps
@@ -74,7 +74,7 @@ class PostgresPurgeSteps(RowSteps):
 
         try:
             return await self._briefly([*partition.tenants], dropped)
-        except (PostgresBusy, TermsChanged):
+        except (PostgresBusy, TermsChanged, DamagedLog):
             return False
 
     async def _whole(self, name: str, month: date, befores: Mapping[UUID, datetime]) -> WholePartition | None:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from tenaudit.audit import StoreError
 from tenaudit.audit.event import wire_time
+from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.audit.retention.terms import RetentionSettings, TenantTerms
 from tenaudit.backends.sqlite.rows import uuid_or_text
 
@@ -30,9 +30,7 @@ def terms_of(row: Mapping[str, Any]) -> TenantTerms:
     try:
         before = None if purged is None else datetime.fromisoformat(purged)
     except ValueError:
-        raise StoreError(
-            f"the log of tenant {row['tenant_id']} is damaged and takes no more; verify the store"
-        ) from None
+        raise DamagedLog(row["tenant_id"]) from None
     return TenantTerms(UUID(row["tenant_id"]), row["retention_days"], bool(row["held"]), before)
 
 

@@ -9,6 +9,7 @@ from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import seal_link
 from tenaudit.audit.retention.moments import wall_time
+from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.sqlite.expiry import ExpiryGate
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text
 from tenaudit.backends.sqlite.transaction import transaction
@@ -176,4 +177,4 @@ def _restored(row: sqlite3.Row, tenant_id: str) -> CompactRange:
     try:
         return CompactRange(row["size"], hashes_of(row["frontier"]))
     except MerkleError:
-        raise StoreError(f"the log of tenant {tenant_id} is damaged and takes no more; verify the store") from None
+        raise DamagedLog(tenant_id) from None

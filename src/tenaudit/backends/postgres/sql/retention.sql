@@ -24,17 +24,26 @@ SELECT true
 -- count_old: Count a tenant's events that occurred before a time.
 SELECT count(*) FROM tenaudit.events WHERE tenant_id = $1 AND occurred_at < $2
 
--- old_places: Return places, ids and times of logged events that occurred before a time.
+-- old_by_id: Return ids and times of events between two ids that occurred before a time; places where they have one.
+-- Cut before it is joined: else all leaves are read for each part.
+SELECT l.idx AS leaf_idx, e.event_id, e.occurred_at
+FROM (
+  SELECT tenant_id, event_id, occurred_at, log_index FROM tenaudit.events
+  WHERE tenant_id = $1 AND occurred_at < $2 AND event_id > $4 AND event_id < $5 ORDER BY event_id LIMIT $3
+) AS e LEFT JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
+ORDER BY e.event_id
+
+-- old_by_time: Return places, ids and times of logged events that occurred before a time, whatever their ids.
 SELECT l.idx AS leaf_idx, e.event_id, e.occurred_at
 FROM tenaudit.events AS e
 JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
 WHERE e.tenant_id = $1 AND e.occurred_at < $2 LIMIT $3
 
--- old_events: Return logged events that occurred before a time, each with its leaf.
+-- logged_events: Return a tenant's events of some places, each with its leaf; the bounds spare the other partitions.
 SELECT l.idx AS leaf_idx, l.leaf_hash AS leaf_hash, e.*
-FROM tenaudit.events AS e
-JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
-WHERE e.tenant_id = $1 AND e.occurred_at < $2 LIMIT $3
+FROM tenaudit.leaves AS l JOIN tenaudit.events AS e
+  ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id AND e.log_index = l.idx
+WHERE l.tenant_id = $1 AND l.idx = ANY ($2::bigint[]) AND e.event_id BETWEEN $3 AND $4
 
 -- delete_events: Delete events that occurred before a time; return how many. The bounds spare the other partitions.
 WITH gone AS (
