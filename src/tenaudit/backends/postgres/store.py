@@ -215,10 +215,10 @@ class PostgresStore(PostgresRetention):
     ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint, each tenant from one snapshot of the database.
 
-        Each thousand rows have the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere
-        (`tenaudit.audit.checkpoint_keeper`). Whoever can write all tables can read the secrets too and recompute
-        everything in them, so only *signed* shows what was cut off behind the last checkpoint, or rewritten whole. Not
-        covered: when a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        Each page of rows has the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere
+        (see `CheckpointKeeper`). Whoever can write all tables can read the secrets too and recompute
+        everything, so only *signed* shows what was cut off behind the last checkpoint, or rewritten whole. Not covered:
+        when a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
         """
         key = await self._opened()
         basis = Basis(key, signed or {}, wall_time(self._clock))
