@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tenaudit.audit import StoreError
+from tenaudit.audit.integrity import CompactRange
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance import an_event
 
@@ -265,3 +266,26 @@ def test_an_honest_store_is_always_verified(tmp_path_factory, batches):
             assert (found.verified, found.events) == (True, len(known)), found.problems
 
     asyncio.run(main())
+
+
+def test_an_entry_that_stands_twice_hides_no_row(honest, tmp_path):
+    """Without its constraint the log names one event twice and another one never; its head is made to fit."""
+    tenant = str(an_event(0).tenant_id)
+    path = tmp_path / "twice.db"
+    path.write_bytes(honest)
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("CREATE TABLE loose AS SELECT * FROM leaves")
+        file.execute("DROP TABLE leaves")
+        file.execute("ALTER TABLE loose RENAME TO leaves")
+        (event_id, leaf) = file.execute(
+            "SELECT event_id, leaf_hash FROM leaves WHERE tenant_id = ? AND idx = 5", [tenant]
+        ).fetchone()
+        file.execute(
+            "UPDATE leaves SET event_id = ?, leaf_hash = ? WHERE tenant_id = ? AND idx = 6", [event_id, leaf, tenant]
+        )
+        leaves = [
+            row[0] for row in file.execute("SELECT leaf_hash FROM leaves WHERE tenant_id = ? ORDER BY idx", [tenant])
+        ]
+        tree = CompactRange().extend(leaves)
+        file.execute("UPDATE logs SET frontier = ? WHERE tenant_id = ?", [b"".join(tree.hashes), tenant])
+    assert "inserted" in {problem.kind for problem in report(path).problems}

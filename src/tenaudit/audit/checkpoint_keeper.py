@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tenaudit._kernel.bounds import check_seconds
@@ -81,6 +82,9 @@ class CheckpointKeeper:
         registry: where its metrics live; None is prometheus-client's default.
         clock: tells the time of the last round.
 
+    Attributes:
+        behind: copies that lack something since the last round.
+
     Raises:
         ConfigurationError: there is no place or nobody to trust, or a number is out of range.
 
@@ -124,6 +128,9 @@ class CheckpointKeeper:
         self._deadline = deadline
         self._clock = clock or SystemClock()
         self._logs: LogOfLogs | None = None
+        # Whether the record is known to have all that was signed.
+        self._is_whole = False
+        self.behind = 0
         self._stopping = asyncio.Event()
         self._signed = counter(registry, "audit_checkpoints_signed_total", "Checkpoints of tenants' logs signed.")
         self._failures = counter(
@@ -164,21 +171,28 @@ class CheckpointKeeper:
             RoundError: the first place was changed, or a log is shorter than it was.
         """
         try:
-            signed = await self._sign()
+            return await self._sign()
         except Exception:
             self._failures.labels("record").inc()
             raise
-        for copy in self._copies:
-            await self._catch_up(copy)
-        self._last.set(self._clock.time_ns() / 1e9)
-        return signed
+        finally:
+            # Whatever the trouble is, but for a record that lost its history: what it has belongs into the copies.
+            self.behind = 0
+            for copy in self._copies if self._is_whole else ():
+                await self._catch_up(copy)
 
     async def _sign(self) -> int:
-        logs = self._logs = self._logs or await self._restored()
+        self._is_whole = False
+        known = self._logs
+        logs = known or await self._restored()
         if await self._within(self._record.size()) != logs.size:
             # Somebody else signs too, or what became of the last round is not known.
-            logs = self._logs = await self._restored()
-        await self._store.seal()
+            logs = await self._restored()
+        if known is not None and not logs.continues(known):
+            raise RoundError(f"the record no longer has the {known.size} checkpoints that were signed")
+        await self._hold_against_copies(logs.size)
+        self._logs, self._is_whole = logs, True
+        failed = await self._seal()
         tips = {_tenant(tip): tip for tip in await self._store.tips()}
         due = [tip for tenant, tip in sorted(tips.items()) if _size(logs.tips.get(tenant)) < tip.size]
         for start in range(0, len(due), _MOST_IN_ROUND):
@@ -186,24 +200,57 @@ class CheckpointKeeper:
             await self._within(self._record.put(sealed))
             self._signed.inc(len(logs.take(sealed)))
         # After the others: one log that was tampered with must not keep all from being signed.
+        if failed is not None:
+            raise failed
         wrong = [*_differing(logs.tips, tips)]
         if wrong:
             more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
             raise RoundError(f"logs are not what was signed: {'; '.join(wrong[:_MOST_NAMED])}{more}")
+        self._last.set(self._clock.time_ns() / 1e9)
         return len(due)
+
+    async def _seal(self) -> StoreError | None:
+        """Seal every log that can be, and return what the first one said that cannot."""
+        try:
+            await self._store.seal()
+        except StoreError as error:
+            failed = error
+        else:
+            return None
+        for tenant in await self._store.tenants():
+            with suppress(StoreError):
+                await self._store.seal(tenant)
+        return failed
+
+    async def _hold_against_copies(self, size: int) -> None:
+        """Sign nothing behind a record that has lost what a copy has: that would be a second history."""
+        for copy in self._copies:
+            # One that cannot be asked is no reason to stop.
+            with suppress(Exception):
+                kept = await self._within(copy.size())
+                if kept > size:
+                    break
+        else:
+            return
+        raise RoundError(f"a copy has {kept} checkpoints, and the record only {size}; put the copy in its place")
 
     async def _restored(self) -> LogOfLogs:
         logs = LogOfLogs(self._trusted)
-        async for sealed in self._record.rounds():
+        async for sealed in self._each(self._record.rounds()):
             logs.take(sealed)
         return logs
+
+    async def _each(self, rounds: AsyncIterator[SealedRound]) -> AsyncIterator[SealedRound]:
+        while (sealed := await self._within(anext(rounds, None))) is not None:
+            yield sealed
 
     async def _catch_up(self, copy: CheckpointPlace) -> None:
         try:
             size = await self._within(copy.size())
-            async for sealed in self._record.rounds(size):
+            async for sealed in self._each(self._record.rounds(size)):
                 await self._within(copy.put(sealed))
-        except TenauditError as error:
+        except Exception as error:  # noqa: BLE001 - a place that breaks its contract is one that failed
+            self.behind += 1
             self._failures.labels("copy").inc()
             _log.error(
                 "a copy of the checkpoints cannot be written",

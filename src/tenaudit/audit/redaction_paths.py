@@ -95,9 +95,10 @@ class PathState:
     Attributes:
         hit: the highest mark of the paths that end here, 0 where none does.
         live: a path may end further below.
+        is_kept: it is one of the bounded number that is.
     """
 
-    __slots__ = ("_any_key", "_known", "_moves", "_names", "_nodes", "_paths", "_steps", "hit", "live")
+    __slots__ = ("_any_key", "_known", "_moves", "_names", "_nodes", "_paths", "_steps", "hit", "is_kept", "live")
 
     def __init__(self, paths: CompiledPaths, nodes: frozenset[_Node]) -> None:
         self._paths = paths
@@ -109,6 +110,7 @@ class PathState:
         self._steps: dict[str, dict[Any, _Step]] = {}
         self.hit = max((node.mark for node in nodes), default=0)
         self.live = any(node.edges for node in nodes)
+        self.is_kept = False
 
     @property
     def only_names(self) -> Sequence[str] | None:
@@ -137,7 +139,9 @@ class PathState:
         """Return the name of a key's place; the step there is remembered if a path names the key."""
         if isinstance(key, str) and key in self._known:
             there = key_place(place, key)
-            steps[key] = (below, there)
+            if below.is_kept:
+                # Else hostile keys in a row would grow a tree of states that nothing bounds.
+                steps[key] = (below, there)
             return there
         # A key that a wild card ends at may be what is to be hidden.
         return f"{place}.*" if below.hit and place else key_place(place, key)
@@ -202,6 +206,7 @@ class CompiledPaths:
         keep = len(self._states) < _MAX_STATES
         if keep:
             self._states[closed] = state
+            state.is_kept = True
         return state, keep
 
 

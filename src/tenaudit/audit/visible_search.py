@@ -35,6 +35,9 @@ WALK_PAGE = 50
 """Events that a walk asks the store for at once: a second's work when they are as large as events may be."""
 
 _TAG_CHARS = 16
+_FIRST_PAGE = 8
+# What one page of a walk should take: the time is looked at between two.
+_PAGE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,23 @@ class WalkBounds:
         check_counts(events=self.events)
         check_counts(page=self.page, most=MAX_LIMIT)
         check_seconds(seconds=self.seconds)
+
+
+class _Pace:
+    """How many events a walk asks for at once: few of such that take long to look at."""
+
+    def __init__(self, bounds: WalkBounds, clock: Clock) -> None:
+        self._most = bounds.page
+        self._clock = clock
+        self._since = clock.monotonic()
+        self.size = min(_FIRST_PAGE, self._most)
+
+    def looked_at(self, events: int) -> None:
+        """Take in how long a page took."""
+        now = self._clock.monotonic()
+        taken, self._since = now - self._since, now
+        fitting = self._most if taken <= 0 else int(_PAGE_SECONDS * max(1, events) / taken)
+        self.size = max(1, min(self._most, fitting))
 
 
 class _Place(NamedTuple):
@@ -96,13 +116,12 @@ async def search_visible(
         return await search(asked.query)
     clock = clock or SystemClock()
     until, looked = clock.monotonic() + bounds.seconds, 0
-    place = _opened(asked.query)
+    place, pace = _opened(asked.query), _Pace(bounds, clock)
     found: list[AuditEvent] = []
     begin: str | None = None
     while True:
-        page, fitting = await _page_with_room(
-            search, asked, place, size=bounds.page, room=asked.query.limit - len(found)
-        )
+        page, fitting = await _page_with_room(search, asked, place, size=pace.size, room=asked.query.limit - len(found))
+        pace.looked_at(len(page.events))
         onward, back = page.next_cursor, page.prev_cursor
         if place.way == "prev":
             onward, back = back, onward
@@ -135,9 +154,10 @@ async def count_visible(
     """
     clock = clock or SystemClock()
     until, looked = clock.monotonic() + bounds.seconds, 0
-    counter = StatsCounter()
-    query = replace(asked.stored, limit=bounds.page, cursor=None, order="desc")
+    counter, pace = StatsCounter(), _Pace(bounds, clock)
+    query = replace(asked.stored, cursor=None, order="desc")
     while True:
+        query = replace(query, limit=pace.size)
         page = await search(query)
         for event in page.events:
             view = await look(asked, event)
@@ -146,6 +166,7 @@ async def count_visible(
                 kinds = (view.get(name) for name in ("action", "outcome", "severity", "occurred_at"))
                 counter.add(*(MASK if kind is None else str(kind) for kind in kinds))
         looked += len(page.events)
+        pace.looked_at(len(page.events))
         if page.next_cursor is None:
             return counter.finish(complete=True)
         if looked >= bounds.events or clock.monotonic() >= until:

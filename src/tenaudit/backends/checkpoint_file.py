@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -25,6 +27,7 @@ _T = TypeVar("_T")
 # A round has a note, and a body of about 130 characters for each of its tenants.
 _LONGEST_LINE = 4 * MAX_NOTE_CHARS
 _AT_ONCE = 100
+_START = b'{"first": '
 
 
 class CheckpointFile:
@@ -53,6 +56,7 @@ class CheckpointFile:
         self._path = Path(path)
         # Up to where the file was read, and how many checkpoints there are up to there.
         self._place = self._size = 0
+        self._is_named = False
         # One thread: what was given up but still runs is waited for and not overtaken.
         self._pool = ThreadPoolExecutor(1, "tenaudit-checkpoints")
 
@@ -97,25 +101,32 @@ class CheckpointFile:
             raise _failed(self._path, error) from error
 
     def _sized(self) -> int:
-        try:
-            with self._path.open("rb") as file:
-                self._read_on(file)
-        except FileNotFoundError:
+        if not _is_there(self._path):
             self._place = self._size = 0
+            return 0
+        with self._path.open("rb") as file:
+            before = self._place
+            self._read_on(file)
+            if self._place != before:
+                # Whoever wrote it may not have come to wait for the disk, and what is seen here goes on to others.
+                os.fsync(file.fileno())
         return self._size
 
     def _append(self, sealed: SealedRound) -> None:
         line = json.dumps({"first": sealed.first, "bodies": sealed.bodies, "note": sealed.note}).encode() + b"\n"
-        self._path.touch(0o600)
+        if not _is_there(self._path):
+            self._path.touch(0o600)
         with self._path.open("r+b") as file:
             # Given back when the file is closed.
             fcntl.flock(file, fcntl.LOCK_EX)
             self._read_on(file)
             if sealed.first != self._size:
                 raise RoundError(f"{self._path}: a round begins at {sealed.first}, and the file ends at {self._size}")
+            _check_tail(file, self._path, self._place)
             _write(file.fileno(), line, self._place)
-        if sealed.first == 0:
+        if not self._is_named:
             _sync_folder(self._path.parent)
+            self._is_named = True
 
     def _read_on(self, file: BinaryIO) -> None:
         """Take in what others have added."""
@@ -137,13 +148,38 @@ def read_rounds(file: str | os.PathLike[str]) -> Iterator[SealedRound]:
     """
     path = Path(file)
     try:
+        if not _is_there(path):
+            return
         with path.open("rb") as opened:
             for sealed, _ in _lines(opened, path, 0):
                 yield sealed
-    except FileNotFoundError:
-        return
     except OSError as error:
         raise _failed(path, error) from error
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is a file.
+
+    Raises:
+        OSError: there is something else, which might be waited for without end.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no file")
+    return True
+
+
+def _check_tail(file: BinaryIO, path: Path, place: int) -> None:
+    """Refuse to cut off what is not the beginning of a round: the file may be another one."""
+    file.seek(place)
+    tail = file.read(len(_START))
+    if not _START.startswith(tail):
+        raise RoundError(f"{path}: what stands at byte {place} is no round of checkpoints")
 
 
 def _from(rounds: Iterator[SealedRound], first: int) -> Iterator[SealedRound]:

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from tenaudit.audit import StoreError
 from tenaudit.audit.checkpoint_keeper import CheckpointKeeper
 from tenaudit.backends.checkpoint_file import CheckpointFile
 from tenaudit.cli.checkpoint_keys import read_signer, read_verifiers
@@ -39,7 +40,7 @@ class _Options(TypedDict):
 @click.option(
     "--key",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="File with the signer key; see tenaudit audit key.",
 )
 @click.option(
@@ -86,6 +87,8 @@ async def _sign(options: _Options) -> None:
             with Notes():
                 if options["once"]:
                     write_line(f"signed {await keeper.once()}")
+                    if keeper.behind:
+                        raise StoreError(f"{keeper.behind} of the copies cannot be written; run it again")
                 else:
                     await _until_told(keeper)
     finally:

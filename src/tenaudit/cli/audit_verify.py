@@ -35,7 +35,7 @@ __all__ = ["verify"]
 @click.option("--tenant", type=click.UUID, help="Check one tenant's log only.")
 @click.option(
     "--checkpoints",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     help="File of signed checkpoints (tenaudit audit sign) that the logs must fit; needs --key.",
 )
 @click.option(
@@ -82,6 +82,8 @@ def _signed(path: Path, keys: Sequence[str]) -> tuple[dict[UUID, list[Checkpoint
                     signed.setdefault(tenant, []).append(checkpoint)
     except RoundError as error:
         return signed, (Problem(ALL_LOGS, None, "checkpoint", f"{path}: {error}"),)
+    if not signed:
+        raise ConfigurationError(f"{path} has no signed checkpoint; check --checkpoints")
     return signed, ()
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["read_signer", "read_verifiers"]
 
 _LONGEST = 4096
+_SIGNER_KEY = "PRIVATE+KEY+"
 
 
 def read_signer(path: Path) -> tuple[NoteSigner, NoteVerifier]:
@@ -31,6 +32,7 @@ def read_signer(path: Path) -> tuple[NoteSigner, NoteVerifier]:
         verifier_key,
     )
 
+    _check_name(str(path), "--key")
     text = _first_line(path)
     try:
         return signer_from(text), verifier_from(verifier_key(text))
@@ -49,12 +51,25 @@ def read_verifiers(keys: Iterable[str]) -> list[NoteVerifier]:
 
     found = []
     for key in keys:
-        path = Path(key)
+        _check_name(key, "--key")
         try:
-            found.append(verifier_from(_first_line(path) if path.is_file() else key))
+            found.append(verifier_from(_first_line(Path(key)) if _is_file(key) else key))
         except NoteError as error:
             raise ConfigurationError(f"--key: {error}; give a verifier key, or a file that holds one") from None
     return found
+
+
+def _check_name(name: str, option: str) -> None:
+    if _SIGNER_KEY in name:
+        # Not repeated: it is a secret, and by now others may have seen it in the list of processes.
+        raise ConfigurationError(f"{option}: this is a signer key itself; make another one, and name its file")
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:
+        return False
 
 
 def _first_line(path: Path) -> str:

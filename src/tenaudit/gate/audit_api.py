@@ -10,6 +10,7 @@ from uuid import UUID
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit.audit import query_from_parameters
 from tenaudit.audit.filters import filters_of
+from tenaudit.audit.turns import Turns
 from tenaudit.errors import ApiError, Reply
 from tenaudit.gate.audit_cursors import AuditCursors
 from tenaudit.gate.audit_export import export_reply
@@ -95,9 +96,10 @@ class AuditApi:
         query = query_from_parameters(context.tenant_id, parameters)
         may_unredact = reader.may_unredact(context)
         page = await reader.page(reader.asked(cursors.opened(query), may_unredact=may_unredact))
-        views = [
-            reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted) for event in page.events
-        ]
+        views, turns = [], Turns()
+        for event in page.events:
+            views.append(reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted))
+            await turns.taken()
         if may_unredact:
             told = {"events": len(views), "filters": filters_of(query)}
             reader.record(context, _READ, told, severity="security")

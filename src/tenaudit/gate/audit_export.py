@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tenaudit.audit.export import EXPORT_FORMATS
 from tenaudit.audit.filters import filters_of
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, query_of, read_parameters
+from tenaudit.audit.turns import Turns
 from tenaudit.audit.visible_search import WALK_PAGE, look
 from tenaudit.errors import ApiError
 from tenaudit.gate.open_exports import open_exports_of
@@ -73,13 +74,14 @@ async def _body(
     sent, complete = 0, False
     try:
         page: Page | None = first
-        piece = bytearray(chosen.head)
+        piece, turns = bytearray(chosen.head), Turns()
         while page is not None:
             for event in page.events:
                 if asked.hidden and await look(asked, event) is None:
                     continue
                 piece += chosen.line(reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted))
                 sent += 1
+                await turns.taken()
                 if len(piece) >= _PIECE:
                     yield bytes(piece)
                     piece.clear()

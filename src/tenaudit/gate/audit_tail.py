@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tenaudit.audit.filters import filters_of
 from tenaudit.audit.follow import Follows
 from tenaudit.audit.parameters import TAIL_PARAMETERS, query_of, read_parameters
+from tenaudit.audit.turns import Turns
 from tenaudit.errors import ApiError
 from tenaudit.gate.open_tails import open_tails_of
 from tenaudit.gate.stream import StreamedReply
@@ -137,11 +138,10 @@ class _Following:
         )
         may_unredact = reader.may_unredact(self.context)
         asked = reader.asked(query, may_unredact=may_unredact)
-        frames = bytearray()
+        frames, turns = bytearray(), Turns()
         for position, event in found:
-            if asked.hidden:
-                # Others have their turn: a look at a large event takes milliseconds.
-                await asyncio.sleep(0)
+            # A look at a large event takes milliseconds.
+            await turns.taken()
             if asked.finds(event):
                 view = reader.view(event, may_unredact=may_unredact, show_tags=query.include_redacted)
                 data = json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()

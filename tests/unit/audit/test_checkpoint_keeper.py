@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from uuid import UUID
 
 import pytest
@@ -233,3 +234,98 @@ def test_a_keeper_without_a_place_or_a_key_is_refused(place):
             CheckpointKeeper(None, SIGNER, trusted, places, registry=CollectorRegistry())
     with pytest.raises(ConfigurationError, match="every must"):
         a_keeper(None, [place], every=0)
+
+
+async def _signed(store, keeper, *numbers):
+    for number in numbers:
+        await store.append([an_event(number)])
+        assert await keeper.once() == 1
+
+
+@pytest.mark.parametrize("way", ["back a round", "a byte", "all of it", "another one"])
+def test_a_record_that_lost_what_was_signed_is_not_signed_on(tmp_path, place, way):
+    path = tmp_path / "checkpoints.ndjson"
+
+    async def case():
+        async with a_store(tmp_path) as store:
+            copy = CheckpointFile(tmp_path / "copy.ndjson")
+            keeper = a_keeper(store, [place, copy])
+            await _signed(store, keeper, 0, 1, 2)
+            lines = path.read_bytes().splitlines(keepends=True)
+            left = {"back a round": b"".join(lines[:2]), "a byte": b"".join(lines)[:-1], "all of it": b""}
+            if way == "another one":
+                path.unlink()
+                (tmp_path / "other").mkdir()
+                async with a_store(tmp_path / "other") as other:
+                    await _signed(other, a_keeper(other, [CheckpointFile(path)]), 7, 8, 9, 10)
+            else:
+                path.write_bytes(left[way])
+            before, kept = path.read_bytes(), (tmp_path / "copy.ndjson").read_bytes()
+            await store.append([an_event(3)])
+            for _ in range(2):
+                with pytest.raises(RoundError, match="no longer has the 3 checkpoints"):
+                    await keeper.once()
+            if way != "another one":
+                # Also by one who knows nothing but the copy.
+                with pytest.raises(RoundError, match="a copy has 3 checkpoints"):
+                    await a_keeper(store, [CheckpointFile(path), copy]).once()
+            assert path.read_bytes() == before
+            assert (tmp_path / "copy.ndjson").read_bytes() == kept
+
+    run(case())
+
+
+def test_a_tenant_that_was_tampered_with_keeps_nothing_from_the_copies(tmp_path, place):
+    async def case():
+        async with a_store(tmp_path) as store:
+            copy = CheckpointFile(tmp_path / "copy.ndjson")
+            keeper = a_keeper(store, [place, copy])
+            await store.append([an_event(0), an_event(0, tenant_id=OTHER_TENANT)])
+            assert await keeper.once() == 2
+            with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+                for table in ("events", "leaves", "logs", "checkpoints"):
+                    file.execute(f"DELETE FROM {table} WHERE tenant_id = ?", [str(OTHER_TENANT)])
+            for number in (1, 2):
+                await store.append([an_event(number)])
+                with pytest.raises(RoundError, match=f"{OTHER_TENANT}, signed at 1 entries, is gone"):
+                    await keeper.once()
+        assert len((tmp_path / "copy.ndjson").read_bytes().splitlines()) == 3
+
+    run(case())
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [("UPDATE checkpoints SET root = x'00'", RoundError), ("UPDATE logs SET frontier = x'00'", StoreError)],
+)
+def test_a_log_that_cannot_be_sealed_keeps_no_other_from_being_signed(tmp_path, place, broken, error):
+    async def case():
+        async with a_store(tmp_path) as store:
+            keeper = a_keeper(store, [place])
+            await store.append([an_event(0), an_event(0, tenant_id=OTHER_TENANT)])
+            assert await keeper.once() == 2
+            await store.append([an_event(1)])
+            if error is StoreError:
+                await store.append([an_event(1, tenant_id=OTHER_TENANT)])
+            with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+                file.execute(f"{broken} WHERE tenant_id = ?", [str(OTHER_TENANT)])
+            with pytest.raises(error):
+                await keeper.once()
+        assert folded(tmp_path / "checkpoints.ndjson")[0].tips[TENANT].size == 2
+
+    run(case())
+
+
+def test_a_checkpoint_that_its_log_does_not_have_is_not_signed(tmp_path, place):
+    async def case():
+        async with a_store(tmp_path) as store:
+            await store.append([an_event(0)])
+            await store.seal()
+            with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+                file.execute(
+                    "INSERT INTO checkpoints SELECT tenant_id, 1000000, root, body, sealed_at FROM checkpoints"
+                )
+            assert await a_keeper(store, [place]).once() == 1
+        assert folded(tmp_path / "checkpoints.ndjson")[0].tips[TENANT].size == 1
+
+    run(case())

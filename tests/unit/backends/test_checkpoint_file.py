@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 
@@ -157,3 +158,24 @@ def test_a_full_disk_leaves_no_half_round_and_the_same_one_fits_later(tmp_path):
     assert "File too large" in first
     assert second == "4"
     assert list(read_rounds(path)) == ROUNDS[:2]
+
+
+def test_another_file_is_never_cut_and_what_is_no_file_is_never_waited_for(tmp_path):
+    (tmp_path / "notes.txt").write_bytes(b"not ours")
+    os.mkfifo(tmp_path / "fifo")
+
+    async def main():
+        place = CheckpointFile(tmp_path / "notes.txt")
+        with pytest.raises(RoundError, match="what stands at byte 0 is no round"):
+            await place.put(ROUNDS[0])
+        await place.close()
+        place = CheckpointFile(tmp_path / "fifo")
+        for call in (place.size(), place.put(ROUNDS[0])):
+            with pytest.raises(StoreError, match="is no file"):
+                await call
+        await place.close()
+
+    asyncio.run(main())
+    assert (tmp_path / "notes.txt").read_bytes() == b"not ours"
+    with pytest.raises(StoreError, match="is no file"):
+        list(read_rounds(tmp_path / "fifo"))

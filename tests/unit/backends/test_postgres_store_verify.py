@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ from tenaudit.audit import StoreError
 from tenaudit.backends.postgres import PostgresStore
 from tenaudit.testing.conformance import an_event
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tests.unit.backends.postgres_databases import ROLES, execute, migrated, run, user
+from tests.unit.backends.postgres_databases import ROLES, at, database, execute, migrated, run, user
 
 pytestmark = pytest.mark.services
 
@@ -224,3 +225,78 @@ def test_a_cursor_key_that_was_altered_is_refused(admin, dsn, done):
 
     run(execute(admin, f"{done} WHERE name = 'cursor_key'"))
     run(main())
+
+
+_NIL = "00000000-0000-0000-0000-000000000000"
+_COLUMNS = (
+    "tenant_id, occurred_at, actor_id, actor_type, action, resource_type, resource_id, outcome, severity, service, "
+    "trace_id, schema_version, payload, redactions, producer_id, seq, content_hash, log_index"
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "kind"),
+    [
+        (
+            [
+                (
+                    f"INSERT INTO tenaudit.events (event_id, {_COLUMNS}) SELECT '{_NIL}', "
+                    f"{_COLUMNS.replace('log_index', '77')} FROM tenaudit.events WHERE {ONE}"
+                )
+            ],
+            "inserted",
+        ),
+        ([f"UPDATE tenaudit.leaves SET idx = -9223372036854775808 WHERE {MINE} AND idx = 0"], "inserted"),
+        (
+            [
+                (
+                    f"INSERT INTO tenaudit.checkpoints SELECT '{TENANT}', -9223372036854775808, root, body, sealed_at "
+                    f"FROM tenaudit.checkpoints WHERE {MINE} LIMIT 1"
+                )
+            ],
+            "checkpoint",
+        ),
+        (
+            [f"INSERT INTO tenaudit.conflicts VALUES ('{TENANT}', '{_NIL}', '', '{{}}')"],
+            "changed",
+        ),
+        (
+            [
+                "ALTER TABLE tenaudit.events DROP CONSTRAINT IF EXISTS events_occurred_at_check",
+                (
+                    "UPDATE tenaudit.events SET occurred_at = to_timestamp(to_char(occurred_at AT TIME ZONE 'UTC', "
+                    "'YYYY-MM-DD HH24:MI:SS.US') || ' BC +00', 'YYYY-MM-DD HH24:MI:SS.US BC TZH')"
+                ),
+            ],
+            "changed",
+        ),
+        (
+            [
+                (
+                    "CREATE FUNCTION public.to_char(timestamp, text) RETURNS text LANGUAGE sql AS "
+                    "$$ SELECT CASE WHEN $1 = '2027-01-01' THEN '2026-11-24T06:00:02.000000Z' "
+                    "ELSE pg_catalog.to_char($1, $2) END $$"
+                ),
+                f"UPDATE tenaudit.events SET occurred_at = '2027-01-01 00:00:00+00' WHERE {ONE}",
+                (
+                    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', "
+                    "current_database()); END $$"
+                ),
+            ],
+            "changed",
+        ),
+        (
+            [
+                "ALTER TABLE tenaudit.events ALTER COLUMN content_hash DROP NOT NULL",
+                f"UPDATE tenaudit.events SET content_hash = NULL, action = 'x.y' WHERE {ONE}",
+            ],
+            "changed",
+        ),
+    ],
+    ids=["nil-id", "lowest-index", "lowest-size", "nil-conflict", "before-christ", "other-functions", "no-hash"],
+)
+def test_tampering_with_the_table_itself_is_found(postgres_service, built, statements, kind):
+    with database(postgres_service.dsn, template=built[0]) as copied:
+        run(execute(copied, *statements))
+        found = run(report(at(built[1], database=urlsplit(copied).path[1:])))
+    assert kind in {problem.kind for problem in found.problems}, found

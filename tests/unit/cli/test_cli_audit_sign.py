@@ -116,6 +116,11 @@ def test_it_signs_until_it_is_told_to_stop(signed):
         (["audit", "sign", "--key", "verifier.key", "--to", "c.ndjson", "--once"], "verifier.key: key: not the text"),
         (["audit", "sign", "--key", "c.ndjson", "--to", "c.ndjson", "--once"], "c.ndjson: key: not the text"),
         (["audit", "sign", "--key", "signer.key", "--to", "no/c.ndjson", "--once"], "No such file"),
+        (["audit", "sign", "--key", "signer.key", "--to", "c.ndjson", "--copy", "no/c", "--once"], "1 of the copies"),
+        (["audit", "sign", "--key", "SIGNER", "--to", "c.ndjson", "--once"], "this is a signer key itself"),
+        (["audit", "verify", "--checkpoints", "c.ndjson", "--key", "SIGNER"], "this is a signer key itself"),
+        (["audit", "verify", "--checkpoints", "/dev/null", "--key", "verifier.key"], "is no file"),
+        (["audit", "verify", "--checkpoints", "empty", "--key", "verifier.key"], "has no signed checkpoint"),
         (["audit", "key", "with space", "--out", "x.key"], "choose another NAME"),
         (["audit", "key", "name", "--out", "signer.key"], "signer.key is there already"),
         (["audit", "key", "name", "--out", "no/x.key"], "No such file"),
@@ -123,10 +128,11 @@ def test_it_signs_until_it_is_told_to_stop(signed):
 )
 def test_what_cannot_be_is_said_in_one_line_that_tells_no_key(signed, capsys, words, said):
     before = (signed / "signer.key").read_text()
-    assert main(words) == 2
-    error = capsys.readouterr().err
+    (signed / "empty").touch()
+    assert main([before.strip() if word == "SIGNER" else word for word in words]) == 2
+    *notes, error = capsys.readouterr().err.splitlines()
     assert said in error
-    assert error.count("\n") == 1
+    assert all(note.startswith("note: ") for note in notes)
     assert before.split("+", 4)[4].strip() not in error
     assert (signed / "signer.key").read_text() == before
     assert not (signed / "x.key").exists()

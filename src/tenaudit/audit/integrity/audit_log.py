@@ -6,10 +6,12 @@ Rules of this file: pure; a backend reads rows and hands them over in log order.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenaudit.audit.integrity.canonical import canonical_json
+from tenaudit.audit.integrity.checkpoint import Checkpoint, CheckpointError
 from tenaudit.audit.integrity.merkle import CompactRange, leaf_hash
 from tenaudit.audit.ports import Problem
 
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
-    from tenaudit.audit.integrity.checkpoint import Checkpoint
     from tenaudit.audit.retention.history import RetentionHistory
 
-__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "roots_of", "seal_link"]
+__all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "roots_of", "seal_link", "whole_checkpoints"]
 
 _RUN = 1024
 
@@ -30,6 +31,15 @@ def roots_of(stored: Iterable[Mapping[str, Any]], signed: Iterable[Checkpoint]) 
     roots = {SealedRoot(row["size"], row["root"]) for row in stored}
     roots.update(SealedRoot(checkpoint.size, checkpoint.root) for checkpoint in signed)
     return sorted(roots, key=lambda one: (one.size, one.root))
+
+
+def whole_checkpoints(rows: Iterable[tuple[str, int, bytes]]) -> tuple[Checkpoint, ...]:
+    """Return the checkpoints that origins, sizes and roots are; a row that was broken is none, and keeps no other."""
+    found = []
+    for row in rows:
+        with suppress(CheckpointError, TypeError):
+            found.append(Checkpoint(*row))
+    return tuple(found)
 
 
 def event_leaf(record: Mapping[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ ALL_LOGS = "tenaudit/tenants"
 """Origin of the log of all logs in its checkpoints."""
 
 _TENANT = "tenaudit/tenant/"
+_MOST_ROOTS = 10_000
 
 
 class RoundError(TenauditError, ValueError):
@@ -92,12 +93,17 @@ class LogOfLogs:
     def __init__(self, trusted: Iterable[NoteVerifier]) -> None:
         self._trusted = tuple(trusted)
         self._tree = CompactRange()
+        self._roots = {0: self._tree.root()}
         self.tips: dict[UUID, Checkpoint] = {}
 
     @property
     def size(self) -> int:
         """How many checkpoints it has."""
         return self._tree.size
+
+    def continues(self, other: LogOfLogs) -> bool:
+        """Tell whether it has all that *other* has, as far back as the last ten thousand rounds."""
+        return self._roots.get(other.size) == other._tree.root()
 
     def next_round(self, checkpoints: Iterable[Checkpoint], signer: NoteSigner) -> SealedRound:
         """Return the round that adds *checkpoints* behind all that is known; it is not taken yet."""
@@ -124,6 +130,9 @@ class LogOfLogs:
             raise RoundError(f"the note behind {tree.size} checkpoints speaks of other ones")
         self.tips |= self._grown(added)
         self._tree = tree
+        self._roots[tree.size] = tree.root()
+        if len(self._roots) > _MOST_ROOTS:
+            del self._roots[next(iter(self._roots))]
         return added
 
     def _grown(self, added: Iterable[Checkpoint]) -> dict[UUID, Checkpoint]:

@@ -36,6 +36,8 @@ def checked_folder(folder: str | os.PathLike[str]) -> Path:
         ConfigurationError: there is no such folder, or it cannot be written to.
     """
     path = Path(folder)
+    if not os.fspath(folder):
+        raise ConfigurationError("archive is empty; name a folder")
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         raise ConfigurationError(f"archive {path} is no folder that can be written to; make it first")
     return path
@@ -78,8 +80,8 @@ class ArchiveFile:
         ...     file = ArchiveFile(Path(folder), an_event(0).tenant_id, "2026-11")
         ...     file.add([an_event(0), an_event(1)])
         ...     made = file.finish((0, 1))
-        ...     (made.rows, made.name.partition("/")[2])
-        (2, '2026-11.0-1.ndjson.gz')
+        ...     (made.rows, made.name.partition("/")[2][:12])
+        (2, '2026-11.0-1.')
     """
 
     def __init__(self, folder: Path, tenant_id: UUID, month: str) -> None:
@@ -115,7 +117,8 @@ class ArchiveFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        path = self._folder / f"{self._month}.{span[0]}-{span[1]}.ndjson.gz"
+        # The hash is in the name, so that no archive is ever written over another one, of another store or by hand.
+        path = self._folder / f"{self._month}.{span[0]}-{span[1]}.{self._hashed.hexdigest()[:16]}.ndjson.gz"
         self._path.replace(path)
         _sync_folder(self._folder)
         return ArchivedFile(path.relative_to(self._root).as_posix(), self._rows, self._hashed.hexdigest())

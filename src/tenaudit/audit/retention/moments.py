@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
 
-__all__ = ["id_month", "wall_time"]
+__all__ = ["id_month", "id_time", "wall_time"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_A_DAY = 86_400_000
@@ -23,6 +23,16 @@ _LAST_DAY = 2_932_896
 def wall_time(clock: Clock) -> datetime:
     """Return a clock's wall time in UTC."""
     return _EPOCH + timedelta(microseconds=clock.time_ns() // 1000)
+
+
+def id_time(event_id: UUID) -> datetime:
+    """Return the time that an id carries, at most the end of the year 9999.
+
+    >>> from uuid import UUID
+    >>> id_time(UUID("019c0000-0000-7000-8000-000000000000")).year
+    2026
+    """
+    return _EPOCH + timedelta(milliseconds=min(unix_ms_of(event_id), (_LAST_DAY + 1) * _MS_A_DAY - 1))
 
 
 def id_month(event_id: UUID) -> str:

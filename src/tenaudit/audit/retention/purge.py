@@ -144,7 +144,11 @@ class _Run:
                 self._partitions.append(partition.name)
                 self._count_dropped(partition, {})
                 continue
-            files = await self._archive_partition(partition)
+            try:
+                files = await self._archive_partition(partition)
+            except (AlteredEvent, DamagedLog):
+                # Its events go row by row, but for those of the tenant that this is about, who is told of it there.
+                continue
             removals = {tenant: self._removals(partition, tenant, files.get(tenant)) for tenant in partition.tenants}
             if await self._steps.drop(partition, removals):
                 self._partitions.append(partition.name)
@@ -170,11 +174,15 @@ class _Run:
     async def _archive_partition(self, partition: WholePartition) -> dict[UUID, ArchivedFile]:
         if self._folder is None:
             return {}
-        files = {}
-        for tenant, rows in partition.tenants.items():
-            pages = self._pages(partition, tenant)
-            span = (rows.ranges[0][0], rows.ranges[-1][1])
-            files[tenant] = await _written(self._folder, tenant, partition.month, pages, span)
+        files: dict[UUID, ArchivedFile] = {}
+        try:
+            for tenant, rows in partition.tenants.items():
+                pages = self._pages(partition, tenant)
+                span = (rows.ranges[0][0], rows.ranges[-1][1])
+                files[tenant] = await _written(self._folder, tenant, partition.month, pages, span)
+        except StoreError:
+            self._forget(list(files.values()))
+            raise
         return files
 
     async def _pages(self, partition: WholePartition, tenant: UUID) -> AsyncIterable[Sequence[OldEvent]]:

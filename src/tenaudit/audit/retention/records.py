@@ -27,6 +27,7 @@ __all__ = [
     "HOLD_RELEASED",
     "PERIOD_SET",
     "PURGED",
+    "RESERVED_ACTIONS",
     "ArchivedFile",
     "KeptRecord",
     "Removal",
@@ -220,6 +221,8 @@ def _hold(fields: dict[str, Any], payload: dict[str, Any]) -> KeptRecord:
 
 
 _readers = {PURGED: _purged, PERIOD_SET: _period, HOLD_PLACED: _hold, HOLD_RELEASED: _hold}
+RESERVED_ACTIONS = frozenset(_readers)
+"""Actions that a store alone may write: what a producer said could later pass for a record of a purge."""
 
 
 def _common(fields: dict[str, Any]) -> dict[str, Any]:

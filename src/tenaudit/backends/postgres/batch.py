@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tenaudit.audit import AuditEvent, SinkRejected
 from tenaudit.audit.integrity import CanonicalError
+from tenaudit.audit.retention.records import RESERVED_ACTIONS
 from tenaudit.backends.postgres.log import append_rows
 from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
 from tenaudit.backends.postgres.rows import SealedRow
@@ -28,17 +29,23 @@ def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
     """Return the rows of events.
 
     Raises:
-        SinkRejected: some have no canonical JSON or hold U+0000; it names them all.
+        SinkRejected: some have no canonical JSON, hold U+0000 or an action that is the store's own; it names them all.
     """
     rows: list[SealedRow] = []
     refused: list[AuditEvent] = []
+    reserved: list[AuditEvent] = []
     for event in events:
+        if getattr(event, "action", None) in RESERVED_ACTIONS:
+            reserved.append(event)
+            continue
         try:
             rows.append(SealedRow(event, key))
         except CanonicalError:
             refused.append(event)
     if refused:
         raise SinkRejected.of(refused, "not_canonical")
+    if reserved:
+        raise SinkRejected.of(reserved, "reserved_action")
     return rows
 
 

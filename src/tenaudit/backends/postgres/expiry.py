@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from tenaudit.audit.retention.moments import id_time
 from tenaudit.audit.retention.terms import TenantTerms
 from tenaudit.backends.postgres.rows import plain_uuid
 
@@ -53,7 +54,11 @@ async def let_in(
         row
         for row in rows
         if row.tenant_id.int in terms
-        and terms[row.tenant_id.int].may_be_purged(row.occurred_at)
+        and (
+            terms[row.tenant_id.int].may_be_purged(row.occurred_at)
+            # Younger, with the id of an event that may have gone.
+            or terms[row.tenant_id.int].may_be_purged(id_time(row.event_id))
+        )
         and (row.tenant_id.int, row.event_id.int) not in known
     ]
     if not old:

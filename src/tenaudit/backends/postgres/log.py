@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError
-from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.audit.integrity.audit_log import seal_link, whole_checkpoints
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.postgres.expiry import let_in
 from tenaudit.backends.postgres.rows import plain_uuid
@@ -153,7 +153,7 @@ async def read_tips(pool: PostgresPool, tenants: Sequence[UUID], mode: str) -> t
         part = tenants[start : start + _TIPS_AT_ONCE]
         async with pool.transaction(part, mode=mode) as session:
             rows += await session.rows("newest_checkpoints", part)
-    return tuple(Checkpoint(log_origin(plain_uuid(row["tenant_id"])), row["size"], row["root"]) for row in rows)
+    return whole_checkpoints((log_origin(plain_uuid(row["tenant_id"])), row["size"], row["root"]) for row in rows)
 
 
 def log_origin(tenant_id: UUID) -> str:

@@ -15,7 +15,7 @@ from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.integrity.row_leaf import proven_leaf
+from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import is_evidence, plain_uuid
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Basis", "verify_tenants"]
 
 _HASH = 32
+_ID = ROW_COLUMNS.index("event_id")
 # Locked before the snapshot is taken: a partition that is dropped in between would be missing, and its record not seen.
 _WHOLE_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE tenaudit.events IN ACCESS SHARE MODE"
 _PAGE = 4000
-_BEFORE_ALL = -(2**63)
-_NO_ID = UUID(int=0)
 
 
 class Basis(NamedTuple):
@@ -81,7 +80,7 @@ class _Check:
         """Return the number of events and the problems."""
         heads: list[Mapping[str, Any]] = self._page("read_log")
         head: Mapping[str, Any] = heads[0] if heads else {"size": 0, "frontier": b"", "seals": b"", "sealed": 0}
-        checkpoints = [*self._rows("read_checkpoints", (_BEFORE_ALL,), lambda row: (row["size"],))]
+        checkpoints = [*self._rows("read_checkpoints", (None,), lambda row: (row["size"],))]
         problems = [
             *self._seal_problems(checkpoints, head),
             *self._conflict_problems(),
@@ -104,7 +103,7 @@ class _Check:
     def _history(self, checkpoints: Sequence[Mapping[str, Any]], head: Mapping[str, Any] | None) -> RetentionHistory:
         records = (
             LoggedRecord(row["idx"], plain_uuid(row["event_id"]), row["record"], row["leaf_hash"])
-            for row in self._rows("read_records", (_BEFORE_ALL,), lambda row: (row["idx"],))
+            for row in self._rows("read_records", (None,), lambda row: (row["idx"],))
         )
         sealed = [(row["size"], row["sealed_at"]) for row in checkpoints]
         kept = KeptTerms()
@@ -114,9 +113,9 @@ class _Check:
         return RetentionHistory(self._tenant_id, records, sealed, self._now, kept)
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
-        for row in self._rows("walk_log", (_BEFORE_ALL,), lambda row: (row["idx"],)):
+        for row in self._rows("walk_log", (None,), lambda row: (row["idx"],)):
             place, event_id, stored, digest, *values = cast("tuple[Any, ...]", row)
-            present = digest is not None
+            present = values[_ID] is not None
             self._events += present
             yield LoggedLeaf(
                 place,
@@ -130,12 +129,12 @@ class _Check:
         (counted,) = self._asked("count_own").result()
         if counted["rows"] == self._events:
             return
-        for row in self._rows("strangers", (_NO_ID,), lambda row: (row["event_id"],)):
+        for row in self._rows("strangers", (None,), lambda row: (row["event_id"],)):
             self._events += 1
             yield plain_uuid(row["event_id"])
 
     def _conflict_problems(self) -> Iterator[Problem]:
-        for row in self._rows("read_conflicts", (_NO_ID, b""), lambda row: (row["event_id"], row["content_hash"])):
+        for row in self._rows("read_conflicts", (None, None), lambda row: (row["event_id"], row["content_hash"])):
             if not is_evidence(row, self._tenant_id, self._key):
                 detail = "the second content kept of this event was altered"
                 yield Problem(self._tenant_id, plain_uuid(row["event_id"]), "changed", detail)

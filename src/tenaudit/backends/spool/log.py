@@ -35,6 +35,7 @@ __all__ = ["SpoolLog", "Standing", "Token"]
 _log = logging.getLogger("tenaudit.audit")
 _MOST_READ_BYTES = 4 * 2**20
 _MOST_TRIES = 5
+_HARDEN_TRIES = 2
 
 
 class Token(NamedTuple):
@@ -101,8 +102,10 @@ class SpoolLog:
         written = max(mark.written, mark.acked, last.first - 1 if last else 0)
         if last is not None:
             # Perhaps nobody waited for the disk, or it failed: else a loss of power would make a loss of what was never
-            # acknowledged.
-            last.harden()
+            # acknowledged. A disk that takes nothing at all is read all the same, and written by closing once more.
+            for _ in range(_HARDEN_TRIES):
+                with suppress(OSError):
+                    last.harden()
             written = last.highest(written + 1)
             self._segments.settle(last)
             if last.first > written:

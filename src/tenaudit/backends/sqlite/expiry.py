@@ -69,14 +69,16 @@ class ExpiryGate:
         if tenant not in self._terms:
             self._read(tenant)
         terms = self._terms[tenant]
-        # Of most tenants nothing was ever purged, and text order is time order.
-        if terms is None or fields["occurred_at"] >= self._purged[tenant]:
+        # Of most tenants nothing was ever purged.
+        if terms is None:
             return None
         if self._connection.execute(self._sql["content_hash"], fields).fetchone() is not None:
             return None
-        days = default_days(self._connection, self._sql)
-        if terms.expires(datetime.fromisoformat(fields["occurred_at"]), days, self._now):
-            return "expired"
+        # Text order is time order. What is younger may still have the id of an event that went.
+        if fields["occurred_at"] < self._purged[tenant]:
+            days = default_days(self._connection, self._sql)
+            if terms.expires(datetime.fromisoformat(fields["occurred_at"]), days, self._now):
+                return "expired"
         known = self._connection.execute(self._sql["known_leaf"], fields).fetchone()
         if known is None:
             return None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from tenaudit.audit import AppendResult, SinkRejected, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import CanonicalError, Checkpoint, CompactRange, MerkleError
-from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.audit.integrity.audit_log import seal_link, whole_checkpoints
 from tenaudit.audit.retention.moments import wall_time
+from tenaudit.audit.retention.records import RESERVED_ACTIONS
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.sqlite.expiry import ExpiryGate
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text
@@ -93,13 +94,19 @@ class LogFile:
     def _sealed_rows(self, events: Sequence[AuditEvent]) -> list[SealedRow]:
         rows: list[SealedRow] = []
         refused: list[AuditEvent] = []
+        reserved: list[AuditEvent] = []
         for event in events:
+            if getattr(event, "action", None) in RESERVED_ACTIONS:
+                reserved.append(event)
+                continue
             try:
                 rows.append(SealedRow(event, self._key))
             except CanonicalError:
                 refused.append(event)
         if refused:
             raise SinkRejected.of(refused, "not_canonical")
+        if reserved:
+            raise SinkRejected.of(reserved, "reserved_action")
         return rows
 
     def _met_again(self, connection: sqlite3.Connection, row: SealedRow) -> str:
@@ -170,7 +177,7 @@ class LogFile:
     def tips(self, connection: sqlite3.Connection) -> tuple[Checkpoint, ...]:
         """Return the newest checkpoint of each tenant that has one."""
         rows = connection.execute(self._sql["newest_checkpoints"]).fetchall()
-        return tuple(Checkpoint(log_origin(row["tenant_id"]), row["size"], row["root"]) for row in rows)
+        return whole_checkpoints((log_origin(row["tenant_id"]), row["size"], row["root"]) for row in rows)
 
 
 def _restored(row: sqlite3.Row, tenant_id: str) -> CompactRange:

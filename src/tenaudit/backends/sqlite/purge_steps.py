@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.retention.steps import AlteredEvent, OldEvent, PurgeSteps
@@ -13,8 +15,6 @@ from tenaudit.backends.sqlite.rows import event_from_row
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
-    from datetime import datetime
-    from uuid import UUID
 
     from tenaudit.audit.retention.records import Removal
     from tenaudit.audit.retention.terms import RetentionSettings
@@ -86,8 +86,12 @@ class SqlitePurgeSteps(PurgeSteps):
     def _old_event(self, row: sqlite3.Row, *, whole: bool) -> OldEvent:
         if whole and not self._log.fits(row):
             raise AlteredEvent(f"event {row['event_id']} was altered, so it is not archived; verify the store")
-        event = event_from_row(row)
-        return OldEvent(row["leaf_idx"], event.event_id, event.occurred_at, event if whole else None)
+        event = event_from_row(row) if whole else None
+        try:
+            event_id, occurred_at = UUID(row["event_id"]), datetime.fromisoformat(row["occurred_at"])
+        except ValueError:
+            raise AlteredEvent(f"event {row['event_id']!r} was altered; verify the store") from None
+        return OldEvent(row["leaf_idx"], event_id, occurred_at, event)
 
     async def remove(self, tenant_id: UUID, events: Sequence[OldEvent], removal: Removal) -> None:
         """Delete events and write the record of it, both or neither."""

@@ -50,7 +50,7 @@ SELECT size, root, body, sealed_at FROM checkpoints WHERE tenant_id = :tenant_id
 
 -- newest_checkpoints: Return the newest checkpoint of each tenant that has one.
 SELECT l.tenant_id, c.size, c.root FROM logs AS l JOIN checkpoints AS c
-  ON c.tenant_id = l.tenant_id AND c.size = (SELECT MAX(size) FROM checkpoints WHERE tenant_id = l.tenant_id)
+  ON c.tenant_id = l.tenant_id AND c.size = (SELECT MAX(size) FROM checkpoints WHERE tenant_id = l.tenant_id AND size <= l.size)
 ORDER BY l.tenant_id
 
 -- known_tenants: List every tenant that any table mentions.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.integrity.row_leaf import proven_leaf
+from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.sqlite.rows import is_evidence, uuid_or_text
 from tenaudit.backends.sqlite.transaction import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from uuid import UUID
 
     from tenaudit._kernel.clock import Clock
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LogCheck", "hashes_of", "log_origin"]
 
 _HASH = 32
+_ID = ROW_COLUMNS.index("event_id")
 
 
 class LogCheck:
@@ -55,51 +56,45 @@ class LogCheck:
             for tenant in tenants:
                 if _is_text(tenant):
                     counted = connection.execute(self._sql["count_own"], {"tenant_id": tenant}).fetchone()[0]
-                    problems += self._found(connection, tenant, kept.get(tenant, ()), counted)
+                    problems += self._found(connection, tenant, kept.get(tenant, ()))
                     events += counted
                 else:
                     problems.append(Problem(uuid_or_text(tenant), None, "changed", "a tenant id is no text"))
         return VerifyReport(events, len(tenants), tuple(problems))
 
-    def _found(
-        self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint], counted: int
-    ) -> list[Problem]:
+    def _found(self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint]) -> list[Problem]:
         try:
-            found = [*self._problems(connection, tenant, signed, counted)]
+            found = [*self._problems(connection, tenant, signed)]
         except sqlite3.OperationalError:
             # Text that is none, most likely: it can be read too, but for all others that is a fifth of the time.
             with _any_text(connection):
-                found = [*self._problems(connection, tenant, signed, counted)]
+                found = [*self._problems(connection, tenant, signed)]
         return [
             replace(one, event_id=uuid_or_text(one.event_id)) if isinstance(one.event_id, str) else one for one in found
         ]
 
-    def _problems(
-        self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint], counted: int
-    ) -> Iterator[Problem]:
+    def _problems(self, connection: sqlite3.Connection, tenant: str, signed: Sequence[Checkpoint]) -> Iterator[Problem]:
         whose = {"tenant_id": tenant}
         tenant_id = uuid_or_text(tenant)
         log = connection.execute(self._sql["read_log"], whose).fetchone()
         checkpoints = connection.execute(self._sql["read_checkpoints"], whose).fetchall()
         yield from _seal_problems(tenant, checkpoints, b"" if log is None else log["seals"])
         yield from self._conflict_problems(connection, tenant)
-        leaves = _Leaves(connection.execute(self._sql["walk_log"], whose), self._key)
-
-        def strangers() -> Iterator[str]:
-            # A row has one place, and a place one row: as many rows as places that have theirs are all of them.
-            if leaves.present != counted:
-                for row in connection.execute(self._sql["strangers"], whose):
-                    yield row["event_id"]
-
         yield from find_problems(
             tenant_id,
-            leaves,
+            self._leaves(connection, whose),
             roots_of(checkpoints, signed),
-            strangers(),
+            (row["event_id"] for row in connection.execute(self._sql["strangers"], whose)),
             0 if log is None else log["size"],
             () if log is None else hashes_of(log["frontier"]),
             self._history(connection, tenant, checkpoints, log),
         )
+
+    def _leaves(self, connection: sqlite3.Connection, whose: dict[str, str]) -> Iterator[LoggedLeaf]:
+        for row in connection.execute(self._sql["walk_log"], whose):
+            place, event_id, stored, digest, *values = row
+            leaf = None if values[_ID] is None else proven_leaf(values, digest, self._key)
+            yield LoggedLeaf(place, event_id, stored if len(stored) == _HASH else bytes(_HASH), leaf)
 
     def _history(
         self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row], log: sqlite3.Row | None
@@ -117,24 +112,6 @@ class LogCheck:
             if not is_evidence(row, tenant, self._key):
                 detail = "the second content kept of this event was altered"
                 yield Problem(uuid_or_text(tenant), uuid_or_text(row["event_id"]), "changed", detail)
-
-
-class _Leaves:
-    """The places of a log, and how many of them have their event."""
-
-    def __init__(self, rows: Iterable[Any], key: bytes) -> None:
-        self._rows = rows
-        self._key = key
-        self.present = 0
-
-    def __iter__(self) -> Iterator[LoggedLeaf]:
-        for row in self._rows:
-            place, event_id, stored, digest, *values = row
-            leaf = None
-            if digest is not None:
-                self.present += 1
-                leaf = proven_leaf(values, digest, self._key)
-            yield LoggedLeaf(place, event_id, stored if len(stored) == _HASH else bytes(_HASH), leaf)
 
 
 @contextmanager

@@ -48,6 +48,9 @@ GRANT INSERT (tenant_id), UPDATE (size, frontier, seals, sealed) ON tenaudit.log
 
 -- Who purges writes into the logs what went.
 GRANT INSERT ON tenaudit.events, tenaudit.leaves, tenaudit.checkpoints, tenaudit.retention_records TO tenaudit_purger;
+-- A consumer that purges now and then is one that stores, too.
+GRANT INSERT ON tenaudit.conflicts, tenaudit.dead_letters TO tenaudit_purger;
+GRANT UPDATE (last_seen, times_seen) ON tenaudit.dead_letters TO tenaudit_purger;
 GRANT INSERT (tenant_id), UPDATE (size, frontier, seals, sealed, retention_days, purged_before, held)
   ON tenaudit.logs TO tenaudit_purger;
 GRANT UPDATE (days, set_by, set_at) ON tenaudit.retention_default TO tenaudit_purger;

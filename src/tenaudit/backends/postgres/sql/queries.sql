@@ -1,5 +1,6 @@
 -- bind: Name the tenants of this transaction and its deadlines; all of it ends with the transaction.
-SELECT set_config('tenaudit.tenants', '{tenants}', true), set_config('statement_timeout', '{within}', true),
+-- No function or operator of another schema stands in for one of PostgreSQL's.
+SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('tenaudit.tenants', '{tenants}', true), set_config('statement_timeout', '{within}', true),
   set_config('lock_timeout', '{within}', true),
   -- Else a client that stands still, or whose end the network hides, keeps the logs that it has locked for hours.
   set_config('idle_in_transaction_session_timeout', '{within}', true),
@@ -74,18 +75,20 @@ SELECT size, frontier, seals, sealed, retention_days, purged_before, held
 FROM tenaudit.logs WHERE tenant_id = $1
 
 -- read_checkpoints: Return the checkpoints of a tenant behind a size.
-SELECT size, root, body, sealed_at FROM tenaudit.checkpoints WHERE tenant_id = $1 AND size > $2
-ORDER BY size LIMIT $3
+SELECT size, root, body, sealed_at FROM tenaudit.checkpoints
+WHERE tenant_id = $1 AND ($2::bigint IS NULL OR size > $2) ORDER BY size LIMIT $3
 
 -- newest_checkpoints: Return the newest checkpoint of each of some tenants.
 SELECT asked.tenant_id, c.size, c.root
 FROM unnest($1::uuid[]) AS asked (tenant_id) CROSS JOIN LATERAL (
-  SELECT size, root FROM tenaudit.checkpoints WHERE tenant_id = asked.tenant_id ORDER BY size DESC LIMIT 1
+  -- The one that its log names: whatever else somebody put there is not to be signed.
+  SELECT c.size, c.root FROM tenaudit.checkpoints AS c JOIN tenaudit.logs AS l USING (tenant_id)
+  WHERE l.tenant_id = asked.tenant_id AND c.size = l.sealed
 ) AS c ORDER BY asked.tenant_id
 
 -- read_conflicts: Return the second contents that were kept of a tenant, behind a place.
 SELECT event_id, content_hash, record FROM tenaudit.conflicts
-WHERE tenant_id = $1 AND (event_id, content_hash) > ($2, $3)
+WHERE tenant_id = $1 AND ($2::uuid IS NULL OR (event_id, content_hash) > ($2, $3::bytea))
 ORDER BY event_id, content_hash LIMIT $4
 
 -- walk_log: Return a tenant's log in order from a place, each leaf with the event row it belongs to, if that is there.
@@ -93,10 +96,12 @@ ORDER BY event_id, content_hash LIMIT $4
 -- where they are hashed. OFFSET 0 keeps a page from being joined with all of a large table.
 SELECT l.idx, l.event_id, l.leaf_hash, e.*
 FROM (
-  SELECT * FROM tenaudit.leaves WHERE tenant_id = $1 AND idx > $2 ORDER BY idx LIMIT $3
+  SELECT * FROM tenaudit.leaves WHERE tenant_id = $1 AND ($2::bigint IS NULL OR idx > $2) ORDER BY idx LIMIT $3
 ) AS l LEFT JOIN LATERAL (
   SELECT content_hash, action, actor_id, actor_type, event_id::text,
-    to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    -- A year before Christ has the same digits.
+    CASE WHEN occurred_at >= '0001-01-01 00:00:00+00'
+      THEN to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
     outcome, payload, producer_id, redactions, resource_id, resource_type, schema_version, seq, service, severity,
     tenant_id::text, trace_id
   FROM tenaudit.events WHERE tenant_id = l.tenant_id AND event_id = l.event_id AND log_index = l.idx OFFSET 0
@@ -105,7 +110,7 @@ ORDER BY l.idx
 
 -- strangers: List event rows that have no leaf.
 SELECT e.event_id FROM tenaudit.events AS e
-WHERE e.tenant_id = $1 AND e.event_id > $2
+WHERE e.tenant_id = $1 AND ($2::uuid IS NULL OR e.event_id > $2)
   AND NOT EXISTS (
     SELECT 1 FROM tenaudit.leaves AS l
     WHERE l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
@@ -168,4 +173,4 @@ WHERE l.event_id BETWEEN $3 AND $4
 SELECT r.idx, r.event_id, r.record, l.leaf_hash
 FROM tenaudit.retention_records AS r LEFT JOIN tenaudit.leaves AS l
   ON l.tenant_id = r.tenant_id AND l.idx = r.idx AND l.event_id = r.event_id
-WHERE r.tenant_id = $1 AND r.idx > $2 ORDER BY r.idx LIMIT $3
+WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.idx > $2) ORDER BY r.idx LIMIT $3
