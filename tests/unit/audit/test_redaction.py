@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
+import random
 import types
 from collections.abc import Mapping
 
@@ -19,6 +21,7 @@ from tenaudit.audit.redaction import (
     compile_paths,
     redact_event_fields,
 )
+from tenaudit.audit.redaction_paths import PathState
 
 EVENT = {
     "actor_id": "alice@example.com",
@@ -435,3 +438,26 @@ def test_hostile_keys_do_not_make_a_redactor_grow():
     assert len(states) < 20
     assert max(len(state._steps) for state in states) <= 16
     assert max(len(steps) for state in states for steps in state._steps.values()) <= 3
+
+
+def test_hostile_chains_of_keys_that_rules_name_grow_nothing():
+    chance = random.Random(4711)
+    names = [f"k{number}" for number in range(12)]
+    compiled = compile_paths([f"payload.**.{name}.**.x{name}" for name in names])
+
+    def states():
+        gc.collect()
+        return sum(isinstance(one, PathState) for one in gc.get_objects())
+
+    def walked():
+        for _ in range(300):
+            state, place = compiled.start, ""
+            for key in ["payload", *chance.choices(names, k=25)]:
+                below = state.after_key(key)
+                place = state.step(state.steps_at(place), place, key, below)
+                state = below
+
+    walked()
+    before = states()
+    walked()
+    assert states() <= before + 30

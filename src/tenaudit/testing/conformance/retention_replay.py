@@ -8,18 +8,29 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from tenaudit.audit import AuditQuery
+from tenaudit.audit import AuditQuery, SinkRejected
 from tenaudit.audit.retention import PurgeBusy
-from tenaudit.testing.conformance.events import TENANT
+from tenaudit.testing.conformance.events import TENANT, an_event
 from tenaudit.testing.conformance.retention_suite import RetentionSuite, aged, all_events, is_verified, stored_events
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
+    from tenaudit.audit import AuditEvent
     from tenaudit.audit.retention import RetentionStore
     from tenaudit.testing.clock import ManualClock
 
 __all__ = ["AfterPurgeCases"]
+
+
+async def _refused_by(store: RetentionStore, events: list[AuditEvent]) -> frozenset[UUID]:
+    """Return the ids that a store refuses."""
+    try:
+        await store.append(events)
+    except SinkRejected as refusal:
+        return refusal.event_ids
+    return frozenset()
 
 
 class AfterPurgeCases(RetentionSuite):
@@ -44,6 +55,30 @@ class AfterPurgeCases(RetentionSuite):
             assert await store.append([late]) == (0, 1, 0, 0)
             assert (await store.purge()).rows == 1
             assert await store.append([late]) == (0, 0, 0, 1)
+
+        self._run(tmp_path, case)
+
+    def test_the_id_of_an_event_that_went_is_taken(self, tmp_path: Path) -> None:
+        """What comes under it with a later time is another content, and stops nothing that comes with it."""
+        gone = aged(0, 40)
+        again = gone.model_copy(update={"occurred_at": aged(1, 1).occurred_at})
+
+        async def case(store: RetentionStore, _clock: ManualClock) -> None:
+            await store.append([gone])
+            await store.purge()
+            assert await store.append([aged(2, 1), again, aged(3, 1)]) == (2, 0, 1, 0)
+            assert await is_verified(store)
+
+        self._run(tmp_path, case)
+
+    def test_a_producer_writes_no_records_of_retention(self, tmp_path: Path) -> None:
+        """An event that could pass for one is refused by name, and what comes with it is stored without it."""
+        actions = ("audit.purged", "audit.retention_set", "audit.hold_placed", "audit.hold_released")
+        forged = [an_event(n, action=action) for n, action in enumerate(actions)]
+
+        async def case(store: RetentionStore, _clock: ManualClock) -> None:
+            assert await _refused_by(store, [*forged, an_event(9)]) == {event.event_id for event in forged}
+            assert await store.append([an_event(9)]) == (1, 0, 0, 0)
 
         self._run(tmp_path, case)
 
