@@ -30,6 +30,7 @@ _NEEDS = {
     "faults/test_faults_real_engines.py": "asyncpg",
     "faults/test_matrix_cancel.py": "aiokafka",
     "faults/test_tamper_matrix.py": "asyncpg",
+    "conformance/test_visible_search_conformance.py": "asyncpg",
     "faults/test_matrix_commit_gap.py": "aiokafka",
     "faults/test_matrix_network.py": "aiokafka",
     "faults/test_matrix_outbox_gap.py": "aiokafka",
