@@ -135,14 +135,14 @@ class PurgeSteps(ABC):
     async def partition_events(
         self, partition: WholePartition, tenant_id: UUID, after: int, limit: int
     ) -> Sequence[OldEvent]:
-        """Return whole events of one tenant in a partition behind a place of its log, as `old_events` does."""
+        """Return whole events of one tenant in a partition behind a place of its log; by default none."""
         del partition, tenant_id, after, limit
-        raise NotImplementedError
+        return ()
 
     async def drop(self, partition: WholePartition, removals: Mapping[UUID, Sequence[Removal]]) -> bool:
-        """Drop a partition and write the records of it into the logs; False when it could not be done now."""
+        """Drop a partition and write the records of it into the logs; False when it was not done."""
         del partition, removals
-        raise NotImplementedError
+        return False
 
 
 def _no_partitions(_befores: Mapping[UUID, datetime]) -> tuple[WholePartition, ...]:

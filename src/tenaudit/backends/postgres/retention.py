@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,13 @@ class PostgresRetention(KeepsForATime):
     _dsn: str
     _pool: PostgresPool
 
+    @abstractmethod
     async def _opened(self) -> bytes:
-        raise NotImplementedError
+        """Return the secret of content hashes, once the store is open."""
 
+    @abstractmethod
     async def _make(self, months: Sequence[date]) -> None:
-        raise NotImplementedError
+        """Make the partitions of months."""
 
     async def retention(self) -> RetentionSettings:
         """Return the default period, and periods, holds and purges of each tenant that has a log."""

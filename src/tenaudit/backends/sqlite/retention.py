@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+from abc import abstractmethod
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -40,8 +41,9 @@ class SqliteRetention(KeepsForATime):
     _writer: SqliteWorker
     _reader: SqliteWorker
 
+    @abstractmethod
     async def _opened(self) -> LogFile:
-        raise NotImplementedError
+        """Return the log, once the file is open."""
 
     async def retention(self) -> RetentionSettings:
         """Return the default period, and periods, holds and purges of each tenant that has a log."""
