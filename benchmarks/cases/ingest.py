@@ -25,6 +25,7 @@ from benchmarks.audit_events import events
 from benchmarks.result import AtMost, TimesBetter, compare
 from benchmarks.rounds import Contender, measure
 from tenaudit.audit.consumer import Consumer, Fetched, Partition, SourceRecord, encode_event, event_headers
+from tenaudit.audit.personal import PersonalFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,7 +142,8 @@ def _copy(stack: ExitStack, runner: asyncio.Runner, database: AuditDatabase, mad
 
     from tenaudit.backends.postgres.rows import SealedRow
 
-    rows = [(*SealedRow(event, _KEY).values, index) for index, event in enumerate(made)]
+    sealed = [SealedRow(event, _KEY, PersonalFields()) for event in made]
+    rows = [(*row.values, index, row.salts, row.commitments) for index, row in enumerate(sealed)]
     connection = runner.run(asyncpg.connect(database.owner))
     stack.callback(lambda: runner.run(connection.close()))
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint, CompactRange, canonical_json
 from tenaudit.audit.integrity.audit_log import seal_link
+from tenaudit.audit.integrity.commitments import commitment
 from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, row_leaf
 from tenaudit.audit.integrity.stored import content_hash
 
@@ -83,7 +84,7 @@ class Victim:
         told = row | {name: str(row[name]) for name in ("event_id", "tenant_id")}
         if not isinstance(row["occurred_at"], str):
             told["occurred_at"] = wire_time(row["occurred_at"])
-        leaf = row_leaf([told[name] for name in ROW_COLUMNS])
+        leaf = row_leaf([told[name] for name in ROW_COLUMNS], row["salts"], row["commitments"])
         return leaf, content_hash(self.key, leaf)
 
     def regrow(self) -> None:
@@ -161,9 +162,20 @@ def insert_with_leaf(victim: Victim, chance: random.Random) -> Told:
     return told
 
 
+def erase_in_secret(victim: Victim, chance: random.Random) -> Told:
+    """Take a value out as an erasure does, so that the leaf stays what it was, but for the record in the log."""
+    leaf = chance.choice(victim.log())
+    event = victim.event(leaf["event_id"])
+    hidden = commitment(event["salts"], canonical_json(event["actor_id"]).decode())
+    changes = {"actor_id": None, "salts": None, "commitments": f'{{"/actor_id":"{hidden}"}}'}
+    victim.update("events", changes, "event_id", leaf["event_id"])
+    return Told(frozenset({str(leaf["event_id"])}))
+
+
 def swap_contents(victim: Victim, chance: random.Random) -> Told:
     one, two = (leaf["event_id"] for leaf in chance.sample(victim.log(), 2))
     names = ("actor_id", "resource_id", "payload", "seq", "trace_id", "occurred_at", "content_hash")
+    names += ("salts", "commitments")
     first, second = ({name: victim.event(which)[name] for name in names} for which in (one, two))
     victim.update("events", second, "event_id", one)
     victim.update("events", first, "event_id", two)
@@ -228,6 +240,7 @@ ATTACKS = (
     delete_with_leaf,
     insert,
     insert_with_leaf,
+    erase_in_secret,
     swap_contents,
     reorder,
     cut_tail,

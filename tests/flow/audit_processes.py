@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.unit.gate.sse import EventSource
 
-__all__ = ["ADAPTERS", "Follower", "running"]
+__all__ = ["ADAPTERS", "Follower", "Printed", "running"]
 
 ADAPTERS = ("starlette", "flask", "aiohttp")
 _ROOT = Path(__file__).parents[2]
@@ -72,3 +73,21 @@ class Follower:
             assert piece
             assert time.monotonic() < deadline
             self._source.feed(piece)
+
+
+class Printed(io.TextIOWrapper):
+    """Standard output of a person who presses Ctrl-C when all that is there has been shown."""
+
+    def __init__(self, *, interrupts: bool) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", newline="")
+        self._interrupts = interrupts
+
+    def flush(self) -> None:
+        super().flush()
+        if self._interrupts and self.text():
+            self._interrupts = False
+            raise KeyboardInterrupt
+
+    def text(self) -> str:
+        return self._bytes.getvalue().decode()

@@ -26,7 +26,7 @@ from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.cli import main
 from tenaudit.testing.conformance.events import an_event
 from tests.conformance.http.raw_http import exchange, request_bytes
-from tests.flow.audit_processes import ADAPTERS, Follower, running
+from tests.flow.audit_processes import ADAPTERS, Follower, Printed, running
 from tests.flow.redaction_service import HASH_KEY, policy_of
 from tests.properties.redaction_patterns import KEYS, matches, patterns, written
 from tests.unit.gate.sse import EventSource
@@ -148,27 +148,9 @@ def at(view: Any, place: tuple[Any, ...]) -> Any:
     return view
 
 
-class _Printed(io.TextIOWrapper):
-    """Standard output of a person who presses Ctrl-C when all that is there has been shown."""
-
-    def __init__(self, *, interrupts: bool) -> None:
-        self._bytes = io.BytesIO()
-        super().__init__(self._bytes, encoding="utf-8", newline="")
-        self._interrupts = interrupts
-
-    def flush(self) -> None:
-        super().flush()
-        if self._interrupts and self.text():
-            self._interrupts = False
-            raise KeyboardInterrupt
-
-    def text(self) -> str:
-        return self._bytes.getvalue().decode()
-
-
 def printed(case: Case, database: Path, *words: str) -> str:
     """Return what `tenaudit audit` prints with the rules of a case."""
-    out = _Printed(interrupts=words[0] == "tail")
+    out = Printed(interrupts=words[0] == "tail")
     options = ["--store", f"sqlite:///{database}", "--tenant", str(case.tenant), "--redact-policy", str(case.file)]
     with redirect_stdout(out):
         code = main(["audit", *words, *options])

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tenaudit.audit.integrity import CanonicalError
 from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.commitments import MetRow
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.backends.postgres.rows import SealedRow, actual_leaf, event_from_row, is_evidence
 from tenaudit.testing.conformance import an_event
 from tests.properties.odd_events import HOPELESS, odd_events
@@ -44,7 +46,27 @@ events = st.builds(
 
 
 def row_of(sealed):
-    return dict(zip(COLUMNS, sealed.values, strict=True))
+    row = dict(zip(COLUMNS, sealed.values, strict=True))
+    return row | {"salts": sealed.salts, "commitments": sealed.commitments}
+
+
+@given(events, st.sampled_from([PersonalFields(), PersonalFields(["resource_id", "payload.*"])]))
+def test_a_row_that_may_be_erased_is_what_it_was_but_for_its_leaf(event, personal):
+    plain, sealed = SealedRow(event, KEY), SealedRow(event, KEY, personal)
+    row = row_of(sealed)
+    assert actual_leaf(row, KEY) == sealed.leaf
+    assert (sealed.leaf == plain.leaf) is (not personal.places(event))
+    assert event_from_row(row) == event
+    assert (sealed.evidence, sealed.evidence_digest()) == (plain.evidence, plain.digest)
+    assert plain.is_again(sealed)
+    assert plain.is_again(MetRow(sealed.digest, sealed.salts, sealed.commitments))
+
+
+@given(events, events)
+def test_an_event_is_no_other_one_that_may_be_erased(event, other):
+    row, met = SealedRow(event, KEY, PersonalFields()), SealedRow(other, KEY, PersonalFields())
+    same = event.record() == other.record()
+    assert row.is_again(met) is row.is_again(MetRow(met.digest, met.salts, met.commitments)) is same
 
 
 @given(events)
@@ -57,9 +79,9 @@ def test_a_row_commits_to_its_event_and_gives_it_back(event):
     assert is_evidence(evidence, event.tenant_id, KEY)
 
 
-@given(events, events, st.sampled_from(COLUMNS))
-def test_a_row_with_a_column_of_another_event_fits_nothing(event, other, column):
-    row, strange = row_of(SealedRow(event, KEY)), row_of(SealedRow(other, KEY))
+@given(events, events, st.sampled_from([*COLUMNS, "salts", "commitments"]), st.sampled_from([None, PersonalFields()]))
+def test_a_row_with_a_column_of_another_event_fits_nothing(event, other, column, personal):
+    row, strange = row_of(SealedRow(event, KEY, personal)), row_of(SealedRow(other, KEY, personal))
     changed = row | {column: strange[column]}
     assert (actual_leaf(changed, KEY) == actual_leaf(row, KEY)) is (changed == row)
 

@@ -7,6 +7,7 @@ from tenaudit.audit.event import AuditEvent
 from tenaudit.audit.fan_out import BreakerPolicy, FanOutMember, FanOutSink
 from tenaudit.audit.outcomes import DeliveryUnknown, EmitRejected, EmitResult, ProducerStats
 from tenaudit.audit.parameters import query_from_parameters
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.audit.ports import (
     AppendResult,
     Page,
@@ -58,6 +59,7 @@ __all__ = [
     "InvalidQuery",
     "Page",
     "PayloadCheck",
+    "PersonalFields",
     "Problem",
     "ProducerStats",
     "RedactionPolicy",

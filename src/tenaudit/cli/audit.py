@@ -6,6 +6,7 @@ import click
 
 from tenaudit.cli.audit_account import account
 from tenaudit.cli.audit_dlq import dlq
+from tenaudit.cli.audit_erase import erase
 from tenaudit.cli.audit_export import export
 from tenaudit.cli.audit_hold import hold
 from tenaudit.cli.audit_key import key
@@ -22,11 +23,12 @@ __all__ = ["audit"]
 
 @click.group()
 def audit() -> None:
-    """Query, follow, count, export, sign, verify and purge events, account for each, and replay dead letters."""
+    """Query, follow, count, export, sign, verify, purge and erase events, account for each, and replay dead letters."""
 
 
 audit.add_command(account)
 audit.add_command(dlq)
+audit.add_command(erase)
 audit.add_command(export)
 audit.add_command(hold)
 audit.add_command(key)

@@ -19,7 +19,6 @@ from tenaudit.cli.store_url import open_store, store_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenaudit.audit import RedactionPolicy
     from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["replay_letters"]
@@ -57,8 +56,7 @@ def replay_letters(
     """
     if everything == bool(letter_ids):
         raise click.UsageError("name the ids of dead letters, or --all", ctx)
-    redacting = redaction.for_writer(CollectorRegistry())
-    done = asyncio.run(_replayed(store_url, dead_letters_url, None if everything else letter_ids, redacting))
+    done = asyncio.run(_replayed(store_url, dead_letters_url, None if everything else letter_ids, redaction))
     if as_json:
         write_json(done.to_json())
     else:
@@ -70,13 +68,14 @@ async def _replayed(
     store_url: str,
     dead_letters_url: str | None,
     letter_ids: Sequence[int] | None,
-    redaction: RedactionPolicy | None,
+    redaction: RedactionOptions,
 ) -> Replay:
+    redacting = redaction.for_writer(CollectorRegistry())
     async with (
-        open_store(store_url, must_exist=True) as store,
+        open_store(store_url, must_exist=True, personal=redaction.personal_fields()) as store,
         dead_letters_at(store_url, dead_letters_url, must_exist=True) as letters,
     ):
-        done = Replay(store, letters, redaction)
+        done = Replay(store, letters, redacting)
         async for letter in all_letters(letters) if letter_ids is None else named_letters(letters, letter_ids):
             await done.take(letter)
     return done

@@ -110,6 +110,7 @@ async def _consume(options: _Options) -> None:
     topic, group, store_url = options["topic"], options["group"], options["store_url"]
     registry = CollectorRegistry()
     redaction = options["redaction"].for_writer(registry)
+    personal = options["redaction"].personal_fields()
     source = KafkaSource(
         servers_of(options["servers"], "--kafka must be HOST:PORT"),
         topic,
@@ -120,7 +121,7 @@ async def _consume(options: _Options) -> None:
     dead_letters = dead_letters_at(store_url, options["dead_letters_url"], must_exist=False, bounds=options["bounds"])
     with metrics_at(options["metrics_host"], options["metrics_port"], registry) as metrics_url:
         # The store comes first: a file that dead letters have made cannot become a store.
-        async with open_store(store_url, must_exist=False) as store, dead_letters:
+        async with open_store(store_url, must_exist=False, personal=personal) as store, dead_letters:
             consumer = Consumer(source, store, dead_letters, registry=registry, redaction=redaction)
             with Notes(), told_to_stop() as told:
                 _say(f"consuming {topic} as {group}; stop with Ctrl-C or SIGTERM")

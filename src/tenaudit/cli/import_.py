@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit.audit import RedactionPolicy, Store
+    from tenaudit.backends.postgres import PostgresStore
+    from tenaudit.backends.sqlite import SqliteStore
     from tenaudit.cli.redaction_options import RedactionOptions
 
 __all__ = ["import_"]
@@ -79,9 +81,10 @@ def import_(
             "there is no .json, .jsonl, .ndjson or .gz file in the paths; name files or their folder"
         )
     redacting = redaction.for_writer(CollectorRegistry())
+    store = open_store(store_url, must_exist=False, personal=redaction.personal_fields())
     clock = SystemClock()
     started = clock.monotonic()
-    report, expiring = asyncio.run(_load(found, format_name, store_url, tenant, redacting, clock))
+    report, expiring = asyncio.run(_load(found, format_name, store, tenant, redacting, clock))
     seconds = round(clock.monotonic() - started, 3)
     if as_json:
         write_json({**report.to_json(), "expiring": expiring, "skipped": found.skipped, "seconds": seconds})
@@ -93,12 +96,12 @@ def import_(
 async def _load(
     found: FoundFiles,
     name: str,
-    store_url: str,
+    opening: SqliteStore | PostgresStore,
     tenant: UUID | None,
     redaction: RedactionPolicy | None,
     clock: Clock,
 ) -> tuple[ImportReport, int]:
-    async with open_store(store_url, must_exist=False) as store:
+    async with opening as store:
         counted = ExpiryCount(store, clock)
         with import_progress(len(found.files), clock) as progress:
             wrapped = cast("Store", counted)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit import RedactionPolicy, RedactionRule, Redactor
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.audit.redaction_file import FIELDS_VARIABLE, MODE_VARIABLE, environment_rules, file_rules
 from tenaudit.audit.redaction_rules import RedactionRules, checked_redactor
 
@@ -32,6 +33,8 @@ class RedactionOptions(NamedTuple):
     Args:
         paths: of `--redact`.
         file: of `--redact-policy`.
+        personal: of `--personal`.
+        personal_file: of `--personal-policy`.
 
     Example:
         >>> RedactionOptions(("actor_id",)).for_operator().peek({"actor_id": "alice"})[0]
@@ -40,6 +43,8 @@ class RedactionOptions(NamedTuple):
 
     paths: tuple[str, ...] = ()
     file: Path | None = None
+    personal: tuple[str, ...] = ()
+    personal_file: Path | None = None
 
     def for_operator(self) -> RedactionPolicy | None:
         """Return what hides fields from whoever reads what a command prints; None hides nothing.
@@ -80,6 +85,19 @@ class RedactionOptions(NamedTuple):
                 raise ConfigurationError(f"--redact: {error}") from None
         return _policy(self._rules().plus(told), registry)
 
+    def personal_fields(self) -> PersonalFields:
+        """Return what a store can erase one day: everything that is named as personal, or is redacted anywhere.
+
+        Raises:
+            ConfigurationError: a path, a file or a variable is wrong.
+        """
+        rules = self._rules().plus(environment_rules())
+        if self.personal_file is not None:
+            rules = rules.plus(file_rules(self.personal_file))
+        # Alone, so that an error names the path as it was given.
+        PersonalFields(self.personal)
+        return PersonalFields.of_rules(rules.plus(RedactionRules(tuple(map(RedactionRule, self.personal)))))
+
     def _rules(self) -> RedactionRules:
         rules = tuple(RedactionRule(path) for path in self.paths)
         checked_redactor("--redact", rules, None)
@@ -105,7 +123,7 @@ def read_redaction_options(command: Callable[..., _R]) -> Callable[..., _R]:
 
 
 def write_redaction_options(command: Callable[..., _R]) -> Callable[..., _R]:
-    """Give a command that writes events the option; it gets `redaction`, a `RedactionOptions`."""
+    """Give a command that writes events the options; it gets `redaction`, a `RedactionOptions`."""
 
     @click.option(
         "--redact-policy",
@@ -113,9 +131,29 @@ def write_redaction_options(command: Callable[..., _R]) -> Callable[..., _R]:
         metavar="FILE",
         help=f"TOML file of what is masked, removed or hashed in an event before it is written. {_VARIABLES}",
     )
+    @click.option(
+        "--personal",
+        multiple=True,
+        metavar="PATH",
+        help="Field of the payload, or resource_id, that tenaudit audit erase can take out one day, beside the actor, "
+        "the client's address and what is redacted; may be repeated.",
+    )
+    @click.option(
+        "--personal-policy",
+        type=_FILE,
+        metavar="FILE",
+        help="TOML file of redaction rules, such as that of the readers, whose fields can be erased one day.",
+    )
     @wraps(command)
-    def writing(*args: Any, redact_policy: Path | None, **options: Any) -> _R:
-        return command(*args, redaction=RedactionOptions((), redact_policy), **options)
+    def writing(
+        *args: Any,
+        redact_policy: Path | None,
+        personal: tuple[str, ...],
+        personal_policy: Path | None,
+        **options: Any,
+    ) -> _R:
+        redaction = RedactionOptions((), redact_policy, personal, personal_policy)
+        return command(*args, redaction=redaction, **options)
 
     return writing
 

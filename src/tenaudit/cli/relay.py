@@ -83,10 +83,10 @@ def relay(**options: Unpack[_Options]) -> None:
 
 async def _relay(options: _Options) -> None:
     lease, redaction = options["lease"], options["redaction"].for_writer(CollectorRegistry())
-    within = min(_WRITE_TIMEOUT, lease / 2)
+    within, personal = min(_WRITE_TIMEOUT, lease / 2), options["redaction"].personal_fields()
     async with (
         open_outbox(options["outbox_url"], create=options["create"], lease=lease) as source,
-        open_sink(options["sink_url"], write_timeout=within, security=options["security"]) as sink,
+        open_sink(options["sink_url"], write_timeout=within, security=options["security"], personal=personal) as sink,
     ):
         relaying = OutboxRelay(
             source, sink, batch_size=options["batch_size"], write_timeout=within, redaction=redaction

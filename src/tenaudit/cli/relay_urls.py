@@ -17,7 +17,7 @@ from tenaudit.cli.store_url import open_file_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tenaudit.audit import Sink
+    from tenaudit.audit import PersonalFields, Sink
     from tenaudit.audit.outbox import OutboxSource
     from tenaudit.backends.kafka import KafkaSink
     from tenaudit.cli.kafka_security import SecurityOptions
@@ -76,13 +76,16 @@ async def _outbox(url: str, *, create: bool, lease: float) -> OutboxSource:
 
 
 @asynccontextmanager
-async def open_sink(url: str, *, write_timeout: float, security: SecurityOptions) -> AsyncIterator[Sink]:
+async def open_sink(
+    url: str, *, write_timeout: float, security: SecurityOptions, personal: PersonalFields | None = None
+) -> AsyncIterator[Sink]:
     """Give out the sink of a URL; its file is made when it is not there, its folder is not.
 
     Args:
         url: `jsonl:///FILE`, `sqlite:///FILE`, a store, or `kafka://HOST:PORT/TOPIC`, several brokers by commas.
         write_timeout: seconds that one write will be given.
         security: of a connection to Kafka; there is none to any other sink.
+        personal: what can be erased one day, where the sink is a store.
 
     Raises:
         ConfigurationError: the URL names no sink that is known, the folder is not there, or *security* cannot be had.
@@ -103,7 +106,7 @@ async def open_sink(url: str, *, write_timeout: float, security: SecurityOptions
             finally:
                 await lines.close()
         case "sqlite":
-            async with open_file_store(url, must_exist=False) as store:
+            async with open_file_store(url, must_exist=False, personal=personal) as store:
                 yield SqliteSink(store)
         case "kafka":
             topic = _kafka(url, _KAFKA_SHARE * write_timeout, security)

@@ -14,6 +14,7 @@ from tenaudit.backends.sqlite import SqliteStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tenaudit.audit.personal import PersonalFields
     from tenaudit.backends.postgres import PostgresStore
 
 __all__ = ["open_file_store", "open_store", "store_option"]
@@ -39,12 +40,13 @@ def store_option(command: _F) -> _F:
     )(command)
 
 
-def open_store(url: str, *, must_exist: bool) -> SqliteStore | PostgresStore:
+def open_store(url: str, *, must_exist: bool, personal: PersonalFields | None = None) -> SqliteStore | PostgresStore:
     """Return the store of a URL; it is opened when it is entered.
 
     Args:
         url: `sqlite:///relative.db`, `sqlite:////absolute.db` or a DSN of PostgreSQL.
         must_exist: whether a file that is not there is an error, or made.
+        personal: what can be erased one day of the events that are written.
 
     Raises:
         ConfigurationError: the URL names no store that is known, or no store is there.
@@ -53,16 +55,17 @@ def open_store(url: str, *, must_exist: bool) -> SqliteStore | PostgresStore:
     if url.startswith(_POSTGRES):
         from tenaudit.backends.postgres import PostgresStore  # noqa: PLC0415 - needs an extra, so only on use
 
-        return PostgresStore.connect(url)
-    return open_file_store(url, must_exist=must_exist)
+        return PostgresStore.connect(url, personal=personal)
+    return open_file_store(url, must_exist=must_exist, personal=personal)
 
 
-def open_file_store(url: str, *, must_exist: bool) -> SqliteStore:
+def open_file_store(url: str, *, must_exist: bool, personal: PersonalFields | None = None) -> SqliteStore:
     """Return the store of a URL when it is a file.
 
     Args:
         url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
         must_exist: whether a file that is not there is an error, or made.
+        personal: as for `open_store`.
 
     Raises:
         ConfigurationError: the URL names no file, or no store is there.
@@ -76,7 +79,7 @@ def open_file_store(url: str, *, must_exist: bool) -> SqliteStore:
         raise ConfigurationError(f"there is no store at {path}; check --store, or make one with tenaudit import")
     elif not path.parent.is_dir():
         raise ConfigurationError(f"the store's folder {path.parent} does not exist; make it first")
-    return SqliteStore.open(path)
+    return SqliteStore.open(path, personal=personal)
 
 
 def _path(url: str) -> Path:

@@ -12,7 +12,7 @@ from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import canonical_json, leaf_hash
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.ranges import ranges_of
-from tenaudit.audit.retention.records import Removal, hold_event, period_event, purge_event
+from tenaudit.audit.retention.records import Removal, erasure_event, hold_event, period_event, purge_event
 
 TENANT = UUID(int=7)
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -167,3 +167,42 @@ def test_what_stands_beside_the_log_is_held_against_it(kept, words):
     found = [problem.detail for problem in history(*records, kept=kept).problems]
     assert len(found) == (words is not None)
     assert words is None or found[0].startswith(words)
+
+
+def erased(index, at=NOW, **places):
+    fields = {f"/{name}": ranges for name, ranges in places.items()}
+    return logged(index, erasure_event(TENANT, fields, {}, "u-officer", at))
+
+
+def test_an_honest_erasure_tells_where_values_went():
+    told = history(erased(7, actor_id=[(1, 3)], payload=[(3, 3)]), erased(9, actor_id=[(5, 5)]))
+    assert told.problems == ()
+    everything = [told.erased_at(index) for index in range(7)]
+    assert everything == [
+        frozenset(),
+        frozenset({"/actor_id"}),
+        frozenset({"/actor_id"}),
+        frozenset({"/actor_id", "/payload"}),
+        frozenset(),
+        frozenset({"/actor_id"}),
+        frozenset(),
+    ]
+    assert not any(told.covers(index) for index in range(10))
+
+
+def test_an_erasure_that_cannot_be_true_is_a_problem():
+    held = logged(0, hold_event(TENANT, "case 7", "u-lawyer", NOW, placed=True))
+    sealed = [(9, (NOW - 3 * DAY).isoformat())]
+    for told in (
+        history(held, erased(7, actor_id=[(1, 1)]), kept=KeptTerms(None, 1, None)),
+        history(erased(7, actor_id=[(1, 1)], payload=[(2, 7)])),
+        history(erased(7, NOW + 2 * DAY, actor_id=[(1, 1)])),
+        history(erased(7, actor_id=[(1, 1)]), sealed=sealed),
+    ):
+        assert kinds(told) == ["erasure"]
+
+
+def test_an_erasure_that_names_no_ranges_is_no_record():
+    for ranges in ([], [(3, 1)], [(-1, 2)], [(1, 2), (2, 4)], [("a", "b")]):
+        told = history(erased(7, actor_id=ranges))
+        assert (kinds(told), told.erased_at(1)) == (["changed"], frozenset())

@@ -20,9 +20,10 @@ pytestmark = pytest.mark.services
 
 LATEST = latest_version()
 EARLIER = range(LATEST)
-# Of months that no migration makes a partition of.
+# Of months that no migration makes a partition of; and without an actor, so that their leaves are those of any version.
 OLD = tuple(
-    an_event(n, event_id=uuid7_from_source(1_583_000_000_000 + n, f"old {n}"), occurred_at=START) for n in range(3)
+    an_event(n, event_id=uuid7_from_source(1_583_000_000_000 + n, f"old {n}"), occurred_at=START, actor_id=None)
+    for n in range(3)
 )
 # Everything in the schema, and what is secured and granted, but for when it was made and its secrets.
 _SHAPE = """

@@ -263,15 +263,15 @@ def test_a_closed_store_says_so_and_what_waits_for_a_part_of_a_read_ends(dsn):
 def test_a_verification_longer_than_the_deadline_has_it_for_each_part(dsn):
     async def main():
         async with PostgresStore.connect(dsn, deadline=10) as store:
-            await store.append([an_event(n) for n in range(3500)])
-        async with proxied(dsn) as (proxy, there), PostgresStore.connect(there, deadline=1.2) as store:
+            await store.append([an_event(n) for n in range(6000)])
+        async with proxied(dsn) as (proxy, there), PostgresStore.connect(there, deadline=2) as store:
             loop = asyncio.get_running_loop()
             await store.tenants()
             proxy.delay(0.04)
             began = loop.time()
             report = await store.verify(TENANT)
-            assert loop.time() - began > 1.2
-            assert (report.verified, report.events) == (True, 3500)
+            assert loop.time() - began > 2
+            assert (report.verified, report.events) == (True, 6000)
 
     run(main())
 

@@ -61,12 +61,14 @@ class LoggedLeaf(NamedTuple):
         event_id: the event it was given to.
         stored: the leaf hash written when the event arrived.
         actual: the leaf hash of the event row as it is now, None when there is no row.
+        erased: the places of the event of which the row has only the hash.
     """
 
     place: int
     event_id: UUID | str
     stored: bytes
     actual: bytes | None
+    erased: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,11 @@ class _Walk:
                 leaf.place == self._expected
                 and leaf.place < self._size
                 and leaf.actual == leaf.stored
-                and (history is None or not history.covers(leaf.place))
+                and (
+                    not leaf.erased
+                    if history is None
+                    else not history.covers(leaf.place) and history.erased_at(leaf.place) == leaf.erased
+                )
             ):
                 self._expected += 1
                 self.roots.add(leaf.stored)
@@ -152,7 +158,7 @@ class _Walk:
 
     def _step(self, leaf: LoggedLeaf) -> Iterator[Problem]:
         purged = self._history is not None and self._history.covers(leaf.place)
-        told = _purged_problem if purged else _leaf_problem
+        told = _purged_problem if purged else self._row_problem
         for problem in (_place_problem(self._tenant_id, leaf, self._expected), told(self._tenant_id, leaf)):
             if problem is not None:
                 yield problem
@@ -160,6 +166,18 @@ class _Walk:
         if self._past is None and leaf.place >= self._size:
             self._past = leaf
         self.roots.add(leaf.stored)
+
+    def _row_problem(self, tenant_id: UUID | str, leaf: LoggedLeaf) -> Problem | None:
+        recorded = frozenset() if self._history is None else self._history.erased_at(leaf.place)
+        found = _leaf_problem(tenant_id, leaf)
+        if found is not None or leaf.erased == recorded:
+            return found
+        where = ", ".join(sorted(leaf.erased ^ recorded))
+        if leaf.erased - recorded:
+            detail = f"the event at index {leaf.place} was erased at {where}, and no record tells of it"
+        else:
+            detail = f"the event at index {leaf.place} is back at {where}, where it was erased"
+        return Problem(tenant_id, leaf.event_id, "erasure", detail)
 
 
 def _place_problem(tenant_id: UUID | str, leaf: LoggedLeaf, expected: int) -> Problem | None:

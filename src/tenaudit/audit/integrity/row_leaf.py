@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from tenaudit.audit.integrity.canonical import canonical_json
+from tenaudit.audit.integrity.commitments import ACTOR_ONLY, committed_leaf, erased_places, openings_of, sealed_leaf
 from tenaudit.audit.integrity.merkle import leaf_hash
-from tenaudit.audit.integrity.stored import content_hash
+from tenaudit.audit.integrity.stored import content_hash, parsed_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BROKEN", "ROW_COLUMNS", "proven_leaf", "row_leaf"]
+    from tenaudit.audit.integrity.commitments import Openings
+
+__all__ = ["BROKEN", "ROW_COLUMNS", "proven_leaf", "row_erased", "row_leaf"]
 
 BROKEN = b""
 """The hash of a row that no event ever had; it equals no other."""
@@ -47,12 +51,17 @@ ROW_COLUMNS = (
 """The columns of a row in the order of its canonical text (RFC 8785, section 3.2.3)."""
 
 _NO_REDACTIONS = "[]"
+_NONE: frozenset[str] = frozenset()
 
 
-def row_leaf(values: Sequence[Any]) -> bytes:
-    """Return the leaf hash (RFC 9162, section 2.1.1) of a row, given by the values of `ROW_COLUMNS`; `BROKEN` if none.
+def row_leaf(values: Sequence[Any], salts: bytes | None = None, commitments: str | None = None) -> bytes:
+    """Return the leaf hash (RFC 9162, section 2.1.1) of a row; `BROKEN` if none.
 
-    Ids and times are texts as in the event's wire form; payload and redactions are JSON texts.
+    Args:
+        values: those of `ROW_COLUMNS`: ids and times are texts as in the event's wire form, payload and redactions are
+            JSON texts.
+        salts: the row's salts, see `tenaudit.audit.integrity.commitments`.
+        commitments: the places of the salts, or what erasing left.
 
     Example:
         >>> len(row_leaf(("a.b", None, "user", "1", "t", "success", "{}", None, "[]", None, None, 1, None, "s", "i",
@@ -62,15 +71,38 @@ def row_leaf(values: Sequence[Any]) -> bytes:
         b''
     """
     try:
-        return leaf_hash(_text(*values).encode())
+        text = _text(*values)
+        if commitments is None:
+            return leaf_hash(text.encode()) if salts is None else sealed_leaf(text, ACTOR_ONLY, salts)
+        return _canonical_leaf(text, openings_of(salts, commitments))
     except (ValueError, TypeError, RecursionError):
         return BROKEN
 
 
-def proven_leaf(values: Sequence[Any], digest: bytes, key: bytes) -> bytes:
+def proven_leaf(
+    values: Sequence[Any], digest: bytes, key: bytes, salts: bytes | None = None, commitments: str | None = None
+) -> bytes:
     """Return the leaf hash of a row by its texts (see `row_leaf`) if its content hash fits, else `BROKEN`."""
-    leaf = row_leaf(values)
+    leaf = row_leaf(values, salts, commitments)
     return leaf if digest == content_hash(key, leaf) else BROKEN
+
+
+def row_erased(salts: bytes | None, commitments: str | None) -> frozenset[str]:
+    """Return the places of a row of which it has only the hash; of one that is broken, none."""
+    if salts is not None or commitments is None:
+        return _NONE
+    try:
+        return erased_places(openings_of(salts, commitments))
+    except (ValueError, RecursionError):
+        return _NONE
+
+
+def _canonical_leaf(text: str, openings: Openings) -> bytes:
+    record = parsed_json(text)
+    # What is read and written anew below would hide that a stored text is not in its canonical form.
+    if canonical_json(record) != text.encode():
+        raise ValueError("a row is not in its canonical form")
+    return committed_leaf(record, openings)
 
 
 def _text(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity.merkle import leaf_hash
 from tenaudit.audit.ports import Problem
-from tenaudit.audit.retention.records import HOLD_PLACED, HOLD_RELEASED, PERIOD_SET, PURGED, kept_record
+from tenaudit.audit.retention.ranges import Spans
+from tenaudit.audit.retention.records import ERASED, HOLD_PLACED, HOLD_RELEASED, PERIOD_SET, PURGED, kept_record
 from tenaudit.audit.retention.terms import cutoff
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["KeptTerms", "LoggedRecord", "RetentionHistory"]
 
 # Clocks of machines differ; a lie that is worth telling is about days.
 _SKEW = timedelta(days=1)
+_NONE: frozenset[str] = frozenset()
 
 
 class KeptTerms(NamedTuple):
@@ -97,21 +99,28 @@ class RetentionHistory:
         self._held = False
         self._purged_before: datetime | None = None
         claims: list[_Claim] = []
-        problems = [*self._read(records, claims)]
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-        problems += self._join(sorted(claims, key=lambda claim: claim.span))
+        erased: dict[str, list[Range]] = {}
+        problems = [*self._read(records, claims, erased)]
+        claims.sort(key=lambda claim: claim.span)
+        problems += self._claimed_twice(claims)
+        self._purged = Spans(claim.span for claim in claims)
+        self._erased = {place: Spans(ranges) for place, ranges in erased.items()}
         # An altered record explains it.
         self.problems = tuple(problems or self._differences(kept))
 
     def covers(self, index: int) -> bool:
         """Tell whether a purge that is in the log took what was at a place."""
-        if not self._firsts:
-            return False
-        place = bisect_right(self._firsts, index)
-        return place > 0 and index <= self._lasts[place - 1]
+        return self._purged.cover(index)
 
-    def _read(self, records: Iterable[LoggedRecord], claims: list[_Claim]) -> Iterator[Problem]:
+    def erased_at(self, index: int) -> frozenset[str]:
+        """Return the places of the event at an index that erasures in the log took the values of."""
+        if not self._erased:
+            return _NONE
+        return frozenset(place for place, spans in self._erased.items() if spans.cover(index))
+
+    def _read(
+        self, records: Iterable[LoggedRecord], claims: list[_Claim], erased: dict[str, list[Range]]
+    ) -> Iterator[Problem]:
         for logged in records:
             record = self._proved(logged)
             if isinstance(record, Problem):
@@ -122,20 +131,23 @@ class RetentionHistory:
                     yield Problem(self._tenant_id, logged.event_id, "purge", lie)
                 self._purged_before = max(filter(None, (self._purged_before, record.before)), default=None)
                 claims += (_Claim(span, logged.event_id) for span in record.ranges)
+            elif record.action == ERASED:
+                lie = next(self._erasure_lies(logged.index, record), None)
+                if lie is not None:
+                    yield Problem(self._tenant_id, logged.event_id, "erasure", lie)
+                for place, ranges in record.erased.items():
+                    erased.setdefault(place, []).extend(ranges)
             else:
                 self._follow(record)
 
-    def _join(self, claims: Iterable[_Claim]) -> Iterator[Problem]:
-        """Keep what is claimed, and yield a problem for what is claimed twice: nothing goes twice."""
+    def _claimed_twice(self, claims: Iterable[_Claim]) -> Iterator[Problem]:
+        """Yield a problem for each claim, in order, to what another one took: nothing goes twice."""
+        behind = -1
         for (first, last), event_id in claims:
-            if self._lasts and first <= self._lasts[-1]:
+            if first <= behind:
                 lie = f"a purge claims the event at index {first}, which another one took"
                 yield Problem(self._tenant_id, event_id, "purge", lie)
-            if self._lasts and first <= self._lasts[-1] + 1:
-                self._lasts[-1] = max(self._lasts[-1], last)
-            else:
-                self._firsts.append(first)
-                self._lasts.append(last)
+            behind = max(behind, last)
 
     def _differences(self, kept: KeptTerms) -> Iterator[Problem]:
         before = None if self._purged_before is None else wire_time(self._purged_before)
@@ -174,6 +186,14 @@ class RetentionHistory:
             yield f"the purge at index {index} claims events that came after it"
         if record.at > self._latest(index) + _SKEW:
             yield f"the purge at index {index} is dated ahead of its time"
+
+    def _erasure_lies(self, index: int, record: KeptRecord) -> Iterator[str]:
+        if self._held:
+            yield f"the erasure at index {index} took values while the tenant was held"
+        if any(ranges[-1][1] >= index for ranges in record.erased.values()):
+            yield f"the erasure at index {index} claims events that came after it"
+        if record.at > self._latest(index) + _SKEW:
+            yield f"the erasure at index {index} is dated ahead of its time"
 
     def _latest(self, index: int) -> datetime:
         """Return the time by which what is at a place must have been written."""

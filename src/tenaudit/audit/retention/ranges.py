@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_RANGES", "Range", "ranges_of", "rows_of", "slices"]
+__all__ = ["MAX_RANGES", "Range", "Spans", "ranges_of", "rows_of", "slices"]
 
 Range: TypeAlias = tuple[int, int]
 """The first place and the last one."""
@@ -43,3 +44,34 @@ def slices(ranges: Sequence[Range], most: int = MAX_RANGES) -> Iterator[Sequence
     """Yield the ranges in parts that one record holds each."""
     for start in range(0, len(ranges), most):
         yield ranges[start : start + most]
+
+
+class Spans:
+    """A set of ranges, which tells whether a place lies in one of them.
+
+    Args:
+        ranges: in any order; they may overlap.
+
+    Example:
+        >>> spans = Spans([(5, 7), (0, 2)])
+        >>> [place for place in range(10) if spans.cover(place)]
+        [0, 1, 2, 5, 6, 7]
+    """
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in sorted(ranges):
+            if self._lasts and first <= self._lasts[-1] + 1:
+                self._lasts[-1] = max(self._lasts[-1], last)
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def __bool__(self) -> bool:
+        return bool(self._firsts)
+
+    def cover(self, place: int) -> bool:
+        """Tell whether a place lies in one of the ranges."""
+        found = bisect_right(self._firsts, place)
+        return found > 0 and place <= self._lasts[found - 1]

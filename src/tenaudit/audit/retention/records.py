@@ -1,4 +1,4 @@
-"""What retention writes into a tenant's own log: purges, periods and holds, as events; pure.
+"""What a store writes into a tenant's own log: purges, periods, holds and erasures, as events; pure.
 
 A copy of each is kept beside the log, since the event itself is purged when its time has come. The copy is the very
 text that the event's leaf commits to, so nobody can make one up later, and nobody can change one.
@@ -7,7 +7,7 @@ text that the event's leaf commits to, so nobody can make one up later, and nobo
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,11 +18,12 @@ from tenaudit.audit.event import AuditEvent, wire_time
 from tenaudit.audit.retention.ranges import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tenaudit.audit.retention.ranges import Range
 
 __all__ = [
+    "ERASED",
     "HOLD_PLACED",
     "HOLD_RELEASED",
     "PERIOD_SET",
@@ -32,6 +33,7 @@ __all__ = [
     "KeptRecord",
     "Removal",
     "checked_text",
+    "erasure_event",
     "hold_event",
     "is_older",
     "kept_record",
@@ -43,6 +45,7 @@ PURGED = "audit.purged"
 PERIOD_SET = "audit.retention_set"
 HOLD_PLACED = "audit.hold_placed"
 HOLD_RELEASED = "audit.hold_released"
+ERASED = "audit.erased"
 
 _ids = Uuid7Source()
 _LONGEST = 1024
@@ -114,6 +117,22 @@ def hold_event(tenant_id: UUID, reason: str, by: str, now: datetime, *, placed: 
     return _event(tenant_id, HOLD_PLACED if placed else HOLD_RELEASED, {"reason": reason}, by, now)
 
 
+def erasure_event(
+    tenant_id: UUID, erased: Mapping[str, Sequence[Range]], others: Mapping[str, int], by: str, now: datetime
+) -> AuditEvent:
+    """Return the event that erasing a person's values writes into the log; whose they were, it does not tell.
+
+    Args:
+        tenant_id: whose log it is.
+        erased: where values went: places in the log by place in the event.
+        others: how many rows beside the log went, by what they are.
+        by: who asked for it.
+        now: when.
+    """
+    fields = {place: [[first, last] for first, last in ranges] for place, ranges in sorted(erased.items())}
+    return _event(tenant_id, ERASED, {"erased": fields, **others}, by, now)
+
+
 def checked_text(name: str, text: object) -> str:
     """Return a text that says who or why.
 
@@ -157,6 +176,8 @@ class KeptRecord:
         ranges: the places that a purge emptied.
         newest: when the newest of the purged events occurred.
         before: the time before which events could go.
+        archives: the files that hold the purged events.
+        erased: where an erasure took values: places in the log by place in the event.
     """
 
     action: str
@@ -167,6 +188,8 @@ class KeptRecord:
     ranges: tuple[Range, ...] = ()
     newest: datetime | None = None
     before: datetime | None = None
+    archives: tuple[str, ...] = ()
+    erased: Mapping[str, tuple[Range, ...]] = field(default_factory=dict)
 
 
 def kept_record(text: str, tenant_id: UUID | str, event_id: UUID | str) -> KeptRecord | None:
@@ -189,16 +212,24 @@ def is_older(text: str, before: datetime) -> bool:
 
 
 def _purged(fields: dict[str, Any], payload: dict[str, Any]) -> KeptRecord:
-    ranges = tuple((_whole(first), _whole(last)) for first, last in payload["ranges"])
-    if not ranges or payload["rows"] != rows_of(ranges) or not _ascend(ranges):
-        raise ValueError("no ranges in order")
+    ranges = _ranges(payload["ranges"])
+    if payload["rows"] != rows_of(ranges):
+        raise ValueError("another number of rows")
     return KeptRecord(
         **_common(fields),
         days=_whole(payload["days"]),
         ranges=ranges,
         newest=_moment(payload["newest"]),
         before=_moment(payload["before"]),
+        archives=tuple(str(file["name"]) for file in payload["archives"]),
     )
+
+
+def _ranges(pairs: Iterable[tuple[object, object]]) -> tuple[Range, ...]:
+    ranges = tuple((_whole(first), _whole(last)) for first, last in pairs)
+    if not ranges or not _ascend(ranges):
+        raise ValueError("no ranges in order")
+    return ranges
 
 
 def _ascend(ranges: Sequence[Range]) -> bool:
@@ -220,7 +251,11 @@ def _hold(fields: dict[str, Any], payload: dict[str, Any]) -> KeptRecord:
     return KeptRecord(**_common(fields), reason=str(payload["reason"]))
 
 
-_readers = {PURGED: _purged, PERIOD_SET: _period, HOLD_PLACED: _hold, HOLD_RELEASED: _hold}
+def _erasure(fields: dict[str, Any], payload: dict[str, Any]) -> KeptRecord:
+    return KeptRecord(**_common(fields), erased={place: _ranges(pairs) for place, pairs in payload["erased"].items()})
+
+
+_readers = {PURGED: _purged, PERIOD_SET: _period, HOLD_PLACED: _hold, HOLD_RELEASED: _hold, ERASED: _erasure}
 RESERVED_ACTIONS = frozenset(_readers)
 """Actions that a store alone may write: what a producer said could later pass for a record of a purge."""
 

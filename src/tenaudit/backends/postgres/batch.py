@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from tenaudit.audit.personal import PersonalFields
+
 __all__ = ["parts", "refused_events", "sealed_rows", "staged_rows", "tenants_of"]
 
 _LARGEST_WRITE = 2000
@@ -25,7 +27,7 @@ _STAGED_SLICE = 16
 _LARGEST_WRITE_BYTES = 16 * 2**20
 
 
-def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
+def sealed_rows(events: Sequence[AuditEvent], key: bytes, personal: PersonalFields) -> list[SealedRow]:
     """Return the rows of events.
 
     Raises:
@@ -39,7 +41,7 @@ def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
             reserved.append(event)
             continue
         try:
-            rows.append(SealedRow(event, key))
+            rows.append(SealedRow(event, key, personal))
         except CanonicalError:
             refused.append(event)
     if refused:
@@ -49,7 +51,7 @@ def sealed_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
     return rows
 
 
-async def staged_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRow]:
+async def staged_rows(events: Sequence[AuditEvent], key: bytes, personal: PersonalFields) -> list[SealedRow]:
     """Return the rows of events, and let others run in between.
 
     Raises:
@@ -57,7 +59,7 @@ async def staged_rows(events: Sequence[AuditEvent], key: bytes) -> list[SealedRo
     """
     rows: list[SealedRow] = []
     for start in range(0, len(events), _STAGED_SLICE):
-        rows += sealed_rows(events[start : start + _STAGED_SLICE], key)
+        rows += sealed_rows(events[start : start + _STAGED_SLICE], key, personal)
         await asyncio.sleep(0)
     return rows
 

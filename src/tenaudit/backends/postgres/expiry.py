@@ -5,6 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from tenaudit.audit.integrity import leaf_hash
+from tenaudit.audit.integrity.commitments import MetRow
 from tenaudit.audit.retention.moments import id_time
 from tenaudit.audit.retention.terms import TenantTerms
 from tenaudit.backends.postgres.rows import plain_uuid
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["default_days", "let_in", "terms_of"]
 
 _number = attrgetter("int")
-_OTHER = b""
+_OTHER = MetRow(b"")
 
 
 def terms_of(head: Mapping[str, Any]) -> TenantTerms:
@@ -36,7 +38,7 @@ async def let_in(
     session: Session,
     rows: Sequence[SealedRow],
     heads: Mapping[int, Any],
-    known: dict[tuple[int, int], bytes],
+    known: dict[tuple[int, int], SealedRow | MetRow],
     now: datetime,
 ) -> Sequence[SealedRow]:
     """Return the rows without those that expired, and make those known whose leaf is there without its event.
@@ -45,7 +47,7 @@ async def let_in(
         session: the transaction, which has locked the logs.
         rows: a batch.
         heads: the heads of the logs by tenant.
-        known: hashes of the events that are there, by tenant and id; it is added to.
+        known: what is there of the events, by tenant and id; it is added to.
         now: the time that periods are counted back from.
     """
     # Of most tenants nothing was ever purged, and what comes is younger than what was.
@@ -70,9 +72,15 @@ async def let_in(
         leaves = await _leaves(session, late)
         for row in late:
             place = (row.tenant_id.int, row.event_id.int)
-            if place in leaves:
-                # Equal and not the same: the very object would be taken for a new event.
-                known.setdefault(place, bytes(bytearray(row.digest)) if leaves[place] == row.leaf else _OTHER)
+            if place not in leaves:
+                continue
+            if leaves[place] == leaf_hash(row.evidence.encode()):
+                known.setdefault(place, MetRow(row.digest))
+            elif row.salts is None:
+                known.setdefault(place, _OTHER)
+            else:
+                # The salts went with the event, so nothing tells whether this one is it: it is not stored again.
+                expired.add(id(row))
     return [row for row in rows if id(row) not in expired]
 
 

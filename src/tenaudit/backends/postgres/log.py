@@ -13,6 +13,7 @@ from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint, CompactRange, MerkleError
 from tenaudit.audit.integrity.audit_log import seal_link, whole_checkpoints
+from tenaudit.audit.integrity.commitments import MetRow
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.postgres.expiry import let_in
 from tenaudit.backends.postgres.rows import plain_uuid
@@ -41,16 +42,15 @@ class _Sorted:
         self.conflicts: list[SealedRow] = []
         self.duplicates = 0
 
-    def sort(self, rows: Iterable[SealedRow], known: dict[tuple[int, int], bytes]) -> None:
+    def sort(self, rows: Iterable[SealedRow], known: dict[tuple[int, int], SealedRow | MetRow]) -> None:
         """Sort rows in their order; the first content of an id is the one that counts, in a batch too."""
         for row in rows:
             # As numbers: UUIDs are hashed and compared in Python.
             tenant = row.tenant_id.int
-            digest = known.setdefault((tenant, row.event_id.int), row.digest)
-            # The very object, and not an equal one: it was not known until now.
-            if digest is row.digest:
+            met = known.setdefault((tenant, row.event_id.int), row)
+            if met is row:
                 self.fresh.setdefault(tenant, []).append(row)
-            elif digest == row.digest:
+            elif row.is_again(met):
                 self.duplicates += 1
             else:
                 self.conflicts.append(row)
@@ -82,24 +82,27 @@ async def append_rows(
     heads = {head["tenant_id"].int: head for head in await session.rows("lock_logs", tenants)}
     if len(heads) < len(tenants):
         raise StoreError("the log of a tenant was taken away; verify the store")
-    known = await _known_hashes(session, rows)
+    known = await _known_rows(session, rows)
     admitted = await let_in(session, rows, heads, known, now)
     batch = _Sorted()
     batch.sort(admitted, known)
     if batch.fresh:
         await _extend(session, batch.fresh, heads)
     if batch.conflicts:
-        columns = [(row.tenant_id, row.event_id, row.digest, row.evidence) for row in batch.conflicts]
+        columns = [(row.tenant_id, row.event_id, row.evidence_digest(), row.evidence) for row in batch.conflicts]
         await session.rows("insert_conflicts", *_columns(columns))
     return batch.result()._replace(expired=len(rows) - len(admitted))
 
 
-async def _known_hashes(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[int, int], bytes]:
+async def _known_rows(session: Session, rows: Sequence[SealedRow]) -> dict[tuple[int, int], SealedRow | MetRow]:
     ids = [row.event_id for row in rows]
     first, last = min(ids, key=_number), max(ids, key=_number)
     asked = (_array([row.tenant_id for row in rows]), _array(ids))
-    found = await session.rows("find_hashes", *asked, first, last)
-    return {(row["tenant_id"].int, row["event_id"].int): row["content_hash"] for row in found}
+    found = await session.rows("find_rows", *asked, first, last)
+    return {
+        (row["tenant_id"].int, row["event_id"].int): MetRow(row["content_hash"], row["salts"], row["commitments"])
+        for row in found
+    }
 
 
 def _array(ids: Iterable[UUID]) -> str:
@@ -114,7 +117,7 @@ async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], he
     for tenant, rows in fresh.items():
         tree, tenant_id = _restored(heads[tenant]), rows[0].tenant_id
         added = [row.leaf for row in rows]
-        events += [(*row.values, place) for place, row in enumerate(rows, tree.size)]
+        events += [(*row.values, place, row.salts, row.commitments) for place, row in enumerate(rows, tree.size)]
         leaves += added
         tree = tree.extend(added)
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))

@@ -43,8 +43,8 @@ class PurgeLog:
     def __init__(self, key: bytes, statements: Mapping[str, str], by: str, now: datetime) -> None:
         self._key = key
         self.statements = self._sql = statements
-        self._by = by
-        self._now = now
+        self.by = by
+        self.now = now
 
     async def remove(self, session: Session, tenant_id: UUID, events: Sequence[OldEvent], removal: Removal) -> None:
         """Delete events and append the record of it.
@@ -80,11 +80,11 @@ class PurgeLog:
     async def record(self, session: Session, removals: Mapping[UUID, Sequence[Removal]]) -> None:
         """Append the records of removals, and note that what went is not to come back."""
         events = [
-            purge_event(tenant_id, removal, self._by, self._now)
+            purge_event(tenant_id, removal, self.by, self.now)
             for tenant_id, several in removals.items()
             for removal in several
         ]
-        await self._write(session, events)
+        await self.write(session, events)
         tenants = sorted(removals, key=_number)
         befores = [max(removal.before for removal in removals[tenant_id]) for tenant_id in tenants]
         await session.query(self._sql["write_purged"], tenants, befores)
@@ -95,7 +95,7 @@ class PurgeLog:
         await session.rows("add_logs", [tenant_id])
         (head,) = await session.rows("lock_logs", [tenant_id])
         change.check(held=head["held"])
-        await self._write(session, [change.event])
+        await self.write(session, [change.event])
         await session.query(self._sql[_FIELDS[change.field]], tenant_id, change.value)
 
     async def remove_conflicts(
@@ -125,10 +125,11 @@ class PurgeLog:
         event = event_from_row(row) if whole else None
         return OldEvent(row["leaf_idx"], plain_uuid(row["event_id"]), row["occurred_at"], event)
 
-    async def _write(self, session: Session, events: Sequence[AuditEvent]) -> None:
+    async def write(self, session: Session, events: Sequence[AuditEvent]) -> None:
+        """Append events of the store's own, and keep their texts."""
         rows = [SealedRow(event, self._key) for event in events]
         tenants = frozenset(event.tenant_id for event in events)
-        added = await append_rows(session, rows, tenants, self._now)
+        added = await append_rows(session, rows, tenants, self.now)
         ids = [row.event_id for row in rows]
         columns = [row.tenant_id for row in rows], ids, [row.evidence for row in rows]
         bounds = (min(ids, key=_number), max(ids, key=_number))

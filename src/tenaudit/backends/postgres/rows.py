@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event, wire_time
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
+from tenaudit.audit.integrity.commitments import SALT_BYTES, MetRow, is_again, places_text, sealed_leaf
 from tenaudit.audit.integrity.event_text import event_text
 from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, proven_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tenaudit.audit import AuditEvent
+    from tenaudit.audit.personal import PersonalFields
 
 __all__ = ["SealedRow", "actual_leaf", "event_from_row", "is_evidence", "plain_uuid"]
 
@@ -65,29 +68,40 @@ class SealedRow:
         occurred_at: when it happened.
         leaf: its leaf hash.
         digest: its keyed content hash.
-        evidence: the text that the leaf commits to.
-        values: the row of the table, but for the index in the log.
+        evidence: the canonical text of the event.
+        values: the row of the table, but for the index in the log and what follows it.
+        salts: of the places that its leaf commits to by a salted hash, None without any.
+        commitments: these places, None for the actor alone.
         size: bytes of it, near enough to bound a statement.
 
     Raises:
         CanonicalError: the event was not validated and holds what no row can give back as it was.
     """
 
-    __slots__ = ("digest", "event_id", "evidence", "leaf", "occurred_at", "size", "tenant_id", "values")
+    __slots__ = (
+        *("_key", "commitments", "digest", "event_id", "evidence", "leaf", "occurred_at", "salts", "size"),
+        *("tenant_id", "values"),
+    )
 
-    def __init__(self, event: AuditEvent, key: bytes) -> None:
+    def __init__(self, event: AuditEvent, key: bytes, personal: PersonalFields | None = None) -> None:
         canonical, record = event_text(event), None
         if canonical is None:
             record = storable_record(event)
             canonical = canonical_json(record)
         if b"\\" in canonical and b"\\u0000" in canonical and holds_nul(record or event.record()):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
+        self._key = key
         self.tenant_id = event.tenant_id
         self.event_id = event.event_id
         self.occurred_at = event.occurred_at
-        self.leaf = leaf_hash(canonical)
-        self.digest = content_hash(key, self.leaf)
         self.evidence = evidence = canonical.decode()
+        self.salts = self.commitments = None
+        if personal is not None and (places := personal.places(event)):
+            self.salts, self.commitments = os.urandom(SALT_BYTES * len(places)), places_text(places)
+            self.leaf = sealed_leaf(evidence, places, self.salts)
+        else:
+            self.leaf = leaf_hash(canonical)
+        self.digest = content_hash(key, self.leaf)
         self.size = len(canonical)
         redactions = list(event.redactions) if record is None else record["redactions"]
         self.values = (
@@ -101,6 +115,16 @@ class SealedRow:
             self.digest,
         )
 
+    def is_again(self, met: SealedRow | MetRow) -> bool:
+        """Tell whether it is the event of another row, of its own batch or in the table."""
+        if isinstance(met, SealedRow):
+            return met.evidence == self.evidence
+        return met.digest == self.digest or is_again(self.evidence, met, self._key)
+
+    def evidence_digest(self) -> bytes:
+        """Return the keyed hash of the evidence, the same whenever it comes: that of the row has salts in it."""
+        return self.digest if self.salts is None else content_hash(self._key, leaf_hash(self.evidence.encode()))
+
 
 def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
@@ -111,7 +135,7 @@ def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
         values[_TIME] = wire_time(values[_TIME])
     except (ValueError, OverflowError):
         return BROKEN
-    return proven_leaf(values, row["content_hash"], key)
+    return proven_leaf(values, row["content_hash"], key, row["salts"], row["commitments"])
 
 
 def is_evidence(row: Mapping[str, Any], tenant_id: UUID, key: bytes) -> bool:

@@ -8,20 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from tenaudit._kernel.clock import Clock, SystemClock
-from tenaudit._kernel.sqlfile import load_statements
-from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit import AppendResult, AuditEvent, SinkRejected, StoreError, VerifyReport
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.audit.query import CursorCodec
 from tenaudit.audit.retention.moments import wall_time
-from tenaudit.backends.postgres.account import read_account
 from tenaudit.backends.postgres.batch import parts, refused_events, sealed_rows, staged_rows, tenants_of
 from tenaudit.backends.postgres.check import self_check
+from tenaudit.backends.postgres.erasure import PostgresErasure
 from tenaudit.backends.postgres.log import append_rows, read_tips, seal_logs
 from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
 from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
+from tenaudit.backends.postgres.reading import READ, PostgresReading
 from tenaudit.backends.postgres.retention import PostgresRetention
-from tenaudit.backends.postgres.rows import event_from_row, plain_uuid
-from tenaudit.backends.postgres.search import page_of, search_statement
-from tenaudit.backends.postgres.tally import count_stats
+from tenaudit.backends.postgres.rows import plain_uuid
 from tenaudit.backends.postgres.verify import Basis, verify_tenants
 
 if TYPE_CHECKING:
@@ -31,19 +30,15 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit.audit.integrity import Checkpoint
-    from tenaudit.audit.producer_rows import AccountWindow, StoreAccount
-    from tenaudit.audit.stats import EventStats
     from tenaudit.backends.postgres.rows import SealedRow
 
 __all__ = ["PostgresStore"]
 
-_READ = "READ ONLY"
-_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SEALED_AT_ONCE = 500
 _MOST_KNOWN_TENANTS = 100_000
 
 
-class PostgresStore(PostgresRetention):
+class PostgresStore(PostgresReading, PostgresErasure, PostgresRetention):
     """Keeps events, their log and its checkpoints in the tables that `migrate` makes.
 
     Made by `connect`; awaiting it, or entering it, checks the database at once, and the first use does so otherwise.
@@ -58,6 +53,7 @@ class PostgresStore(PostgresRetention):
         max_connections: most connections at a time, 1 to 100; who comes later waits, within the deadline.
         deadline: seconds that a transaction may take, the wait for a connection and for locks included.
         clock: tells what has expired, when a checkpoint is sealed and what a purge removes.
+        personal: what may have to be erased, beside actors and the addresses of clients.
 
     Raises:
         ConfigurationError: *dsn* is no URL of PostgreSQL, or a number is out of range.
@@ -68,12 +64,18 @@ class PostgresStore(PostgresRetention):
     """
 
     def __init__(
-        self, dsn: str, *, max_connections: int = 10, deadline: float = 5.0, clock: Clock | None = None
+        self,
+        dsn: str,
+        *,
+        max_connections: int = 10,
+        deadline: float = 5.0,
+        clock: Clock | None = None,
+        personal: PersonalFields | None = None,
     ) -> None:
         self._dsn = dsn
+        self._personal = personal or PersonalFields()
         self._clock = clock or SystemClock()
         self._pool = PostgresPool(dsn, max_connections=max_connections, deadline=deadline)
-        self._sql = load_statements("tenaudit.backends.postgres", "sql/queries.sql")
         self._opening = asyncio.Lock()
         self._key: bytes | None = None
         self._codec = CursorCodec(bytes(32))
@@ -81,7 +83,15 @@ class PostgresStore(PostgresRetention):
         self._begun: frozenset[UUID] = frozenset()
 
     @classmethod
-    def connect(cls, dsn: str, *, max_connections: int = 10, deadline: float = 5.0, clock: Clock | None = None) -> Self:
+    def connect(
+        cls,
+        dsn: str,
+        *,
+        max_connections: int = 10,
+        deadline: float = 5.0,
+        clock: Clock | None = None,
+        personal: PersonalFields | None = None,
+    ) -> Self:
         """Return the store of a database; all but the arguments is checked once it is awaited, entered or first used.
 
         Raises:
@@ -90,7 +100,7 @@ class PostgresStore(PostgresRetention):
                 that is wrong.
             StoreError: there is no such server or database.
         """
-        return cls(dsn, max_connections=max_connections, deadline=deadline, clock=clock)
+        return cls(dsn, max_connections=max_connections, deadline=deadline, clock=clock, personal=personal)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -117,7 +127,7 @@ class PostgresStore(PostgresRetention):
             StoreError: PostgreSQL failed, or gave no answer in time: what became of the transaction at hand is then
                 not known, and appending the same events again is harmless.
         """
-        return await self._append_all(sealed_rows(events, await self._opened()))
+        return await self._append_all(sealed_rows(events, await self._opened(), self._personal))
 
     async def stage(self, events: Sequence[AuditEvent]) -> Callable[[], Awaitable[AppendResult]] | None:
         """Return the call that appends *events*, with all done that needs no database; None before the first use.
@@ -127,77 +137,16 @@ class PostgresStore(PostgresRetention):
         Raises:
             SinkRejected: as `append` does, which names all of them.
         """
-        return None if self._key is None else partial(self._append_all, await staged_rows(events, self._key))
-
-    async def search(self, query: AuditQuery) -> Page:
-        """Return one page of the query's tenant.
-
-        Raises:
-            InvalidCursor: the cursor was altered or belongs to another query.
-            StoreError: PostgreSQL failed, or gave no answer in time.
-        """
-        await self._opened()
-        point = self._codec.read(query)
-        statement = search_statement(self._sql["search_events"], query, point)
-        async with self._pool.transaction([query.tenant_id], mode=_READ) as session:
-            rows = await session.query(statement.sql, *statement.values)
-        return page_of(query, point, [event_from_row(row) for row in rows], self._codec)
-
-    async def get(self, tenant_id: UUID, event_id: UUID) -> AuditEvent | None:
-        """Return one event of the tenant, or None."""
-        await self._opened()
-        async with self._pool.transaction([tenant_id], mode=_READ) as session:
-            row = await session.row("get_event", tenant_id, event_id)
-        return None if row is None else event_from_row(row)
-
-    async def count(self, tenant_id: UUID | None = None) -> int:
-        """Return how many events are stored, of one tenant or of all that have a log."""
-        tenants = await self.tenants() if tenant_id is None else (tenant_id,)
-        await self._opened()
-        async with self._pool.transaction(tenants, mode=_READ) as session:
-            return int(await session.value("count_events", tenants))
-
-    async def follow(self, tenant_id: UUID, after: int, limit: int) -> list[tuple[int, AuditEvent]]:
-        """Return the tenant's events behind position *after* in the order of arrival; see `tenaudit.audit.follow`."""
-        await self._opened()
-        async with self._pool.transaction([tenant_id], mode=_READ) as session:
-            rows = await session.rows("follow_log", tenant_id, after, limit)
-        return [(row["leaf_idx"] + 1, event_from_row(row)) for row in rows]
-
-    async def newest_position(self, tenant_id: UUID) -> int:
-        """Return the position of the event that the tenant's log took last, 0 before the first."""
-        await self._opened()
-        async with self._pool.transaction([tenant_id], mode=_READ) as session:
-            head = await session.row("read_log", tenant_id)
-        return 0 if head is None else int(head["size"])
-
-    async def stats(self, query: AuditQuery, *, max_events: int, seconds: float) -> EventStats:
-        """Count what fits, from the newest on, within bounds; see `tenaudit.audit.stats`."""
-        await self._opened()
-        async with self._pool.transaction([query.tenant_id], mode=_SNAPSHOT) as session:
-            return await count_stats(session, self._sql["count_stats"], query, max_events, seconds)
-
-    async def account(
-        self, window: AccountWindow, *, held: Mapping[UUID, Sequence[UUID]], seconds: float
-    ) -> StoreAccount:
-        """Count each producer's events from one snapshot, about one tenant after the other; each part has the deadline.
-
-        See `tenaudit.audit.producer_rows`.
-        """
-        await self._opened()
-        async with self._pool.transaction(mode=_SNAPSHOT) as session:
-            return await read_account(session, window, held, seconds)
-
-    async def tenants(self) -> tuple[UUID, ...]:
-        """Return every tenant that has a log, in order."""
-        await self._opened()
-        async with self._pool.transaction(mode=_READ) as session:
-            return tuple(plain_uuid(row["tenant_id"]) for row in await session.rows("logged_tenants"))
+        return (
+            None
+            if self._key is None
+            else partial(self._append_all, await staged_rows(events, self._key, self._personal))
+        )
 
     async def seal(self, tenant_id: UUID | None = None) -> tuple[Checkpoint, ...]:
         """Write a checkpoint for each tenant whose log has grown, and return the new ones."""
         await self._opened()
-        async with self._pool.transaction(mode=_READ) as session:
+        async with self._pool.transaction(mode=READ) as session:
             grown = [plain_uuid(row["tenant_id"]) for row in await session.rows("grown_logs", tenant_id)]
         sealed: tuple[Checkpoint, ...] = ()
         for start in range(0, len(grown), _SEALED_AT_ONCE):
@@ -208,7 +157,7 @@ class PostgresStore(PostgresRetention):
 
     async def tips(self) -> tuple[Checkpoint, ...]:
         """Return the newest checkpoint of each tenant that has one, in the order of the tenants."""
-        return await read_tips(self._pool, await self.tenants(), _READ)
+        return await read_tips(self._pool, await self.tenants(), READ)
 
     async def verify(
         self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
@@ -231,7 +180,7 @@ class PostgresStore(PostgresRetention):
         Raises:
             ConfigurationError: it names all that is wrong; a StoreError says that PostgreSQL did not answer.
         """
-        async with self._pool.transaction(mode=_READ) as session:
+        async with self._pool.transaction(mode=READ) as session:
             await self_check(session)
 
     async def make_partitions(self, ahead: int = 2) -> None:
@@ -256,7 +205,7 @@ class PostgresStore(PostgresRetention):
         # Of several that come first, one has opened it by the time that the others get here.
         if self._key is not None:
             return self._key
-        async with self._pool.transaction(mode=_READ) as session:
+        async with self._pool.transaction(mode=READ) as session:
             await self_check(session)
             secrets = [await session.value("read_secret", name) for name in ("cursor_key", "content_key")]
         try:
@@ -266,7 +215,7 @@ class PostgresStore(PostgresRetention):
         return secrets[1] or b""
 
     async def _known_tenants(self) -> list[UUID]:
-        async with self._pool.transaction(mode=_READ) as session:
+        async with self._pool.transaction(mode=READ) as session:
             return [plain_uuid(row["tenant_id"]) for row in await session.rows("known_tenants")]
 
     async def _append_all(self, rows: Sequence[SealedRow]) -> AppendResult:

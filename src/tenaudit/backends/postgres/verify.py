@@ -15,7 +15,7 @@ from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf
+from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf, row_erased
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.backends.postgres.log import frontier_hashes, log_origin
 from tenaudit.backends.postgres.rows import is_evidence, plain_uuid
@@ -114,14 +114,15 @@ class _Check:
 
     def _leaves(self) -> Iterator[LoggedLeaf]:
         for row in self._rows("walk_log", (None,), lambda row: (row["idx"],)):
-            place, event_id, stored, digest, *values = cast("tuple[Any, ...]", row)
+            place, event_id, stored, digest, salts, commitments, *values = cast("tuple[Any, ...]", row)
             present = values[_ID] is not None
             self._events += present
             yield LoggedLeaf(
                 place,
                 event_id,
                 stored if len(stored) == _HASH else bytes(_HASH),
-                proven_leaf(values, digest, self._key) if present else None,
+                proven_leaf(values, digest, self._key, salts, commitments) if present else None,
+                row_erased(salts, commitments),
             )
 
     def _strangers(self) -> Iterator[UUID]:

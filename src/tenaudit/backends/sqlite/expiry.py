@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from tenaudit.audit.event import wire_time
+from tenaudit.audit.integrity import leaf_hash
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.audit.retention.terms import RetentionSettings, TenantTerms
 from tenaudit.backends.sqlite.rows import uuid_or_text
@@ -72,7 +73,7 @@ class ExpiryGate:
         # Of most tenants nothing was ever purged.
         if terms is None:
             return None
-        if self._connection.execute(self._sql["content_hash"], fields).fetchone() is not None:
+        if self._connection.execute(self._sql["met_row"], fields).fetchone() is not None:
             return None
         # Text order is time order. What is younger may still have the id of an event that went.
         if fields["occurred_at"] < self._purged[tenant]:
@@ -82,7 +83,10 @@ class ExpiryGate:
         known = self._connection.execute(self._sql["known_leaf"], fields).fetchone()
         if known is None:
             return None
-        return "duplicates" if known["leaf_hash"] == row.leaf else "conflicts"
+        if known["leaf_hash"] == leaf_hash(row.evidence.encode()):
+            return "duplicates"
+        # The salts went with the event, so nothing tells whether this one is it: it is not stored again.
+        return "conflicts" if fields["salts"] is None else "expired"
 
     def _read(self, tenant: str) -> None:
         row = self._connection.execute(self._sql["read_terms"], {"tenant_id": tenant}).fetchone()

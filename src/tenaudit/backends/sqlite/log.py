@@ -12,7 +12,7 @@ from tenaudit.audit.retention.moments import wall_time
 from tenaudit.audit.retention.records import RESERVED_ACTIONS
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.sqlite.expiry import ExpiryGate
-from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf, evidence_text
+from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf
 from tenaudit.backends.sqlite.transaction import transaction
 from tenaudit.backends.sqlite.verify import LogCheck, hashes_of, log_origin
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit import AuditEvent
+    from tenaudit.audit.personal import PersonalFields
 
 __all__ = ["LogFile"]
 
@@ -36,15 +37,17 @@ class LogFile:
         statements: the named statements.
         key: secret of the content hashes.
         clock: tells when a checkpoint is sealed, and what has expired.
+        personal: what leaves commit to by salted hashes.
 
     Attributes:
         check: what checks all of it again.
     """
 
-    def __init__(self, statements: dict[str, str], key: bytes, clock: Clock) -> None:
+    def __init__(self, statements: dict[str, str], key: bytes, clock: Clock, personal: PersonalFields) -> None:
         self.statements = self._sql = statements
         self._key = key
         self._clock = clock
+        self._personal = personal
         self.check = LogCheck(statements, key, clock)
 
     def append(self, connection: sqlite3.Connection, events: Sequence[AuditEvent]) -> AppendResult:
@@ -100,7 +103,7 @@ class LogFile:
                 reserved.append(event)
                 continue
             try:
-                rows.append(SealedRow(event, self._key))
+                rows.append(SealedRow(event, self._key, self._personal))
             except CanonicalError:
                 refused.append(event)
         if refused:
@@ -110,15 +113,13 @@ class LogFile:
         return rows
 
     def _met_again(self, connection: sqlite3.Connection, row: SealedRow) -> str:
-        known = connection.execute(self._sql["content_hash"], row.parameters).fetchone()
-        if known["content_hash"] == row.parameters["content_hash"]:
+        if row.is_again(connection.execute(self._sql["met_row"], row.parameters).fetchone()):
             return "duplicates"
         self._keep_evidence(connection, row)
         return "conflicts"
 
     def _keep_evidence(self, connection: sqlite3.Connection, row: SealedRow) -> None:
-        evidence = {**row.parameters, "record": evidence_text(row), "seen_at": self._now()}
-        connection.execute(self._sql["insert_conflict"], evidence)
+        connection.execute(self._sql["insert_conflict"], {**row.evidence_parameters(), "seen_at": self._now()})
 
     def _now(self) -> str:
         return wire_time(wall_time(self._clock))

@@ -42,8 +42,8 @@ class PurgeLog:
     def __init__(self, log: LogFile, by: str, now: datetime) -> None:
         self._log = log
         self.statements = self._sql = log.statements
-        self._by = by
-        self._now = now
+        self.by = by
+        self.now = now
 
     def remove(
         self, connection: sqlite3.Connection, tenant_id: UUID, events: Sequence[OldEvent], removal: Removal
@@ -56,7 +56,7 @@ class PurgeLog:
         """
         whose = {"tenant_id": str(tenant_id), "before": wire_time(removal.before)}
         with transaction(connection, "IMMEDIATE"):
-            terms = self._terms(connection, tenant_id)
+            terms = self.terms(connection, tenant_id)
             if terms is None or terms.held or terms.period(default_days(connection, self._sql)) != removal.days:
                 raise TermsChanged("its period or its hold was changed meanwhile; purge again")
             gone = connection.executemany(
@@ -64,14 +64,14 @@ class PurgeLog:
             ).rowcount
             if gone != len(events):
                 raise StoreError(f"tenant {tenant_id}: an event that was about to go is gone; verify the store")
-            self._write(connection, purge_event(tenant_id, removal, self._by, self._now))
+            self.write(connection, purge_event(tenant_id, removal, self.by, self.now))
             connection.execute(self._sql["write_purged"], whose)
 
     def remove_conflicts(self, connection: sqlite3.Connection, tenant_id: UUID, before: datetime) -> int:
         """Delete kept second contents that occurred before a time; what cannot be read is left to `verify`."""
         gone = 0
         with transaction(connection, "IMMEDIATE"):
-            terms = self._terms(connection, tenant_id)
+            terms = self.terms(connection, tenant_id)
             if terms is None or terms.held:
                 return 0
             rows = connection.execute(self._sql["read_conflicts"], {"tenant_id": str(tenant_id)}).fetchall()
@@ -86,20 +86,22 @@ class PurgeLog:
         """Set a tenant's field and append the event that tells of it."""
         tenant_id = change.event.tenant_id
         with transaction(connection, "IMMEDIATE"):
-            terms = self._terms(connection, tenant_id)
+            terms = self.terms(connection, tenant_id)
             change.check(held=terms is not None and terms.held)
-            self._write(connection, change.event)
+            self.write(connection, change.event)
             connection.execute(self._sql[_FIELDS[change.field]], {"tenant_id": str(tenant_id), "value": change.value})
 
     def fits(self, row: sqlite3.Row) -> bool:
         """Tell whether an event is the one that its leaf was made of."""
         return bool(self._log.leaf_of(row) == row["leaf_hash"])
 
-    def _terms(self, connection: sqlite3.Connection, tenant_id: UUID) -> TenantTerms | None:
+    def terms(self, connection: sqlite3.Connection, tenant_id: UUID) -> TenantTerms | None:
+        """Return what holds for a tenant, None before its first event."""
         row = connection.execute(self._sql["read_terms"], {"tenant_id": str(tenant_id)}).fetchone()
         return None if row is None else terms_of(row)
 
-    def _write(self, connection: sqlite3.Connection, event: AuditEvent) -> None:
+    def write(self, connection: sqlite3.Connection, event: AuditEvent) -> None:
+        """Append an event of the store's own, and keep its text."""
         row = self._log.sealed_row(event)
         index = self._log.take(connection, row)
         record = {**row.parameters, "idx": index, "record": canonical_json(event.record()).decode()}

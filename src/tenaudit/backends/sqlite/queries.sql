@@ -7,14 +7,16 @@ INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING
 -- insert_event: Add an event; an id that is there already changes nothing.
 INSERT INTO events (
   tenant_id, event_id, occurred_at, actor_id, actor_type, action, resource_type, resource_id, outcome, severity,
-  service, trace_id, schema_version, payload, redactions, producer_id, seq, content_hash
+  service, trace_id, schema_version, payload, redactions, producer_id, seq, content_hash, salts,
+  commitments
 ) VALUES (
   :tenant_id, :event_id, :occurred_at, :actor_id, :actor_type, :action, :resource_type, :resource_id, :outcome,
-  :severity, :service, :trace_id, :schema_version, :payload, :redactions, :producer_id, :seq, :content_hash
+  :severity, :service, :trace_id, :schema_version, :payload, :redactions, :producer_id, :seq, :content_hash,
+  :salts, :commitments
 ) ON CONFLICT DO NOTHING
 
--- content_hash: Return the keyed hash of an event that is there already.
-SELECT content_hash FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id
+-- met_row: Return what tells the content of an event that is there already.
+SELECT content_hash, salts, commitments FROM events WHERE tenant_id = :tenant_id AND event_id = :event_id
 
 -- insert_conflict: Keep the second content of an id as evidence.
 INSERT INTO conflicts (tenant_id, event_id, content_hash, record, seen_at)
@@ -63,7 +65,7 @@ SELECT tenant_id FROM logs ORDER BY tenant_id
 
 -- walk_log: Return a tenant's log in order, each leaf with the event row it belongs to, if that is there: its columns in
 -- the order of the leaf's.
-SELECT l.idx, l.event_id, l.leaf_hash, e.content_hash,
+SELECT l.idx, l.event_id, l.leaf_hash, e.content_hash, e.salts, e.commitments,
   e.action, e.actor_id, e.actor_type, e.event_id, e.occurred_at, e.outcome, e.payload, e.producer_id, e.redactions,
   e.resource_id, e.resource_type, e.schema_version, e.seq, e.service, e.severity, e.tenant_id, e.trace_id
 FROM leaves AS l LEFT JOIN events AS e ON e.tenant_id = l.tenant_id AND e.event_id = l.event_id
@@ -168,3 +170,27 @@ SELECT event_id, record FROM retention_records WHERE tenant_id = :tenant_id ORDE
 
 -- delete_conflict: Delete one second content.
 DELETE FROM conflicts WHERE tenant_id = :tenant_id AND event_id = :event_id AND content_hash = :content_hash
+
+-- scan_events: Return the next part of a tenant's events, and which of them mention one of two spellings of a text.
+SELECT event_id, (
+  actor_id IS :name OR resource_id IS :name OR instr(payload, :quoted) > 0 OR instr(payload, :escaped) > 0
+) AS mentions
+FROM events WHERE tenant_id = :tenant_id AND event_id > :after ORDER BY event_id LIMIT :limit
+
+-- subject_events: Return some events, each with its place and its leaf.
+SELECT l.idx AS leaf_idx, l.leaf_hash AS leaf_hash, e.*
+FROM events AS e LEFT JOIN leaves AS l ON l.tenant_id = e.tenant_id AND l.event_id = e.event_id
+WHERE e.tenant_id = :tenant_id AND e.event_id IN (SELECT value FROM json_each(:ids)) ORDER BY l.idx
+
+-- write_erased: Write what is left of an event over it.
+UPDATE events SET actor_id = :actor_id, resource_id = :resource_id, payload = :payload, salts = NULL,
+  commitments = :commitments
+WHERE tenant_id = :tenant_id AND event_id = :event_id
+
+-- count_mentions: Count the second contents of a tenant that mention one of two spellings of a text.
+SELECT COUNT(*) FROM conflicts
+WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :escaped) > 0)
+
+-- delete_mentions: Delete them.
+DELETE FROM conflicts
+WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :escaped) > 0)

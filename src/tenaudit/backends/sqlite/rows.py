@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from uuid import UUID
 from tenaudit.audit import StoreError
 from tenaudit.audit.event import unchecked_event
 from tenaudit.audit.integrity import CanonicalError, canonical_json, leaf_hash
+from tenaudit.audit.integrity.commitments import SALT_BYTES, MetRow, is_again, places_text, sealed_leaf
 from tenaudit.audit.integrity.row_leaf import BROKEN, ROW_COLUMNS, proven_leaf
 from tenaudit.audit.integrity.stored import content_hash, holds_nul, parsed_json, storable_record
 
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tenaudit.audit import AuditEvent
+    from tenaudit.audit.personal import PersonalFields
 
 __all__ = [
     "SealedRow",
     "actual_leaf",
     "event_from_row",
-    "evidence_text",
     "is_evidence",
     "uuid_or_text",
 ]
@@ -50,6 +52,8 @@ _COLUMNS = (
 )
 _values = itemgetter(*_COLUMNS)
 _leaf_values = itemgetter(*ROW_COLUMNS)
+# Another salt each time the same event comes would make it another evidence.
+_NOT_EVIDENCE = {"salts": None, "commitments": None}
 
 
 class SealedRow:
@@ -59,30 +63,44 @@ class SealedRow:
         CanonicalError: the event was not validated and holds what no row can give back as it was.
     """
 
-    __slots__ = ("leaf", "parameters")
+    __slots__ = ("_key", "evidence", "leaf", "parameters")
 
-    def __init__(self, event: AuditEvent, key: bytes) -> None:
+    def __init__(self, event: AuditEvent, key: bytes, personal: PersonalFields | None = None) -> None:
         record = storable_record(event)
         canonical = canonical_json(record)
         if b"\\u0000" in canonical and holds_nul(record):
             raise CanonicalError("U+0000 cannot be stored everywhere, so it is stored nowhere")
-        self.leaf = leaf_hash(canonical)
+        self._key = key
+        self.evidence = canonical.decode()
+        salts = commitments = None
+        if personal is not None and (places := personal.places(event)):
+            salts, commitments = os.urandom(SALT_BYTES * len(places)), places_text(places)
+            self.leaf = sealed_leaf(self.evidence, places, salts)
+        else:
+            self.leaf = leaf_hash(canonical)
         self.parameters: dict[str, Any] = {
             **record,
             "payload": canonical_json(record["payload"]).decode(),
             "redactions": canonical_json(record["redactions"]).decode(),
             "content_hash": content_hash(key, self.leaf),
+            "salts": salts,
+            "commitments": commitments,
         }
+
+    def is_again(self, row: sqlite3.Row) -> bool:
+        """Tell whether it is the event of a row of the table."""
+        return is_again(self.evidence, MetRow(row["content_hash"], row["salts"], row["commitments"]), self._key)
+
+    def evidence_parameters(self) -> dict[str, Any]:
+        """Return what is kept of an event whose id was taken by another content, the same whenever it comes."""
+        kept = {name: value for name, value in self.parameters.items() if name not in {"content_hash", *_NOT_EVIDENCE}}
+        digest = content_hash(self._key, leaf_hash(self.evidence.encode()))
+        return {**kept, "content_hash": digest, "record": canonical_json(kept).decode()}
 
 
 def actual_leaf(row: Mapping[str, Any], key: bytes) -> bytes:
     """Return the leaf hash of a row as it is now; an impossible one when the row is broken."""
-    return proven_leaf(_leaf_values(row), row["content_hash"], key)
-
-
-def evidence_text(row: SealedRow) -> str:
-    """Return the JSON kept of an event whose id was taken by another content."""
-    return canonical_json({name: value for name, value in row.parameters.items() if name != "content_hash"}).decode()
+    return proven_leaf(_leaf_values(row), row["content_hash"], key, row["salts"], row["commitments"])
 
 
 def is_evidence(row: Mapping[str, Any], tenant_id: str, key: bytes) -> bool:
@@ -90,7 +108,7 @@ def is_evidence(row: Mapping[str, Any], tenant_id: str, key: bytes) -> bool:
     try:
         kept = json.loads(row["record"])
         whole = canonical_json(kept).decode() == row["record"]
-        known = {**kept, "content_hash": row["content_hash"]}
+        known = {**kept, "content_hash": row["content_hash"], **_NOT_EVIDENCE}
         about = (kept["tenant_id"], kept["event_id"]) == (tenant_id, row["event_id"])
     except (ValueError, TypeError, LookupError, RecursionError):
         return False

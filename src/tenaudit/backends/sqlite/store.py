@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit._kernel.sqlfile import load_statements
 from tenaudit.audit import AppendResult, AuditEvent, AuditQuery, Page, StoreError, VerifyReport
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.audit.query import CursorCodec
 from tenaudit.backends.sqlite.account import AccountReader
+from tenaudit.backends.sqlite.erasure import SqliteErasure
 from tenaudit.backends.sqlite.follow import follow_log, log_size
 from tenaudit.backends.sqlite.log import LogFile
 from tenaudit.backends.sqlite.retention import SqliteRetention
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["SqliteStore"]
 
 _PACKAGE = "tenaudit.backends.sqlite"
-_VERSION = 2
+_VERSION = 3
 _APPLICATION_ID = 0x7E4A0D17
 _LARGEST_WRITE = 1000
 
 
-class SqliteStore(SqliteRetention):
+class SqliteStore(SqliteErasure, SqliteRetention):
     """Keeps events, their log and its checkpoints in one SQLite file.
 
     Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise. A
@@ -47,6 +49,7 @@ class SqliteStore(SqliteRetention):
     Args:
         path: the file.
         clock: tells what has expired, when a checkpoint is sealed and what a purge removes.
+        personal: what may have to be erased, beside actors and the addresses of clients.
 
     Example:
         >>> import asyncio, tempfile
@@ -60,9 +63,12 @@ class SqliteStore(SqliteRetention):
         ((), True)
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, clock: Clock | None = None, personal: PersonalFields | None = None
+    ) -> None:
         self._path = Path(path)
         self._clock = clock or SystemClock()
+        self._personal = personal or PersonalFields()
         self._sql = load_statements(_PACKAGE, "queries.sql")
         self._writer = SqliteWorker(self._path, "tenaudit-sqlite-writer", self._inspect)
         self._reader = SqliteWorker(self._path, "tenaudit-sqlite-reader", self._inspect)
@@ -71,13 +77,15 @@ class SqliteStore(SqliteRetention):
         self._codec = CursorCodec(bytes(32))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, clock: Clock | None = None) -> Self:
+    def open(
+        cls, path: str | os.PathLike[str], *, clock: Clock | None = None, personal: PersonalFields | None = None
+    ) -> Self:
         """Return the store of a file, which is made when it is not there.
 
         Raises (once it is awaited, entered or first used):
             StoreError: the file cannot be opened, is no tenaudit store, or was made by a newer version.
         """
-        return cls(path, clock=clock)
+        return cls(path, clock=clock, personal=personal)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -207,7 +215,7 @@ class SqliteStore(SqliteRetention):
                         self._codec = CursorCodec(cursor_key)
                     except ValueError as error:
                         raise StoreError(f"{self._path}: its cursor_key was altered: {error}") from error
-                    self._log = LogFile(self._sql, content_key, self._clock)
+                    self._log = LogFile(self._sql, content_key, self._clock, self._personal)
         return self._log
 
     def _prepare(self, connection: sqlite3.Connection) -> tuple[bytes, bytes]:

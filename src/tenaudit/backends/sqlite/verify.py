@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.integrity import Checkpoint
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
-from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf
+from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf, row_erased
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
 from tenaudit.audit.retention.moments import wall_time
 from tenaudit.backends.sqlite.rows import is_evidence, uuid_or_text
@@ -92,9 +92,10 @@ class LogCheck:
 
     def _leaves(self, connection: sqlite3.Connection, whose: dict[str, str]) -> Iterator[LoggedLeaf]:
         for row in connection.execute(self._sql["walk_log"], whose):
-            place, event_id, stored, digest, *values = row
-            leaf = None if values[_ID] is None else proven_leaf(values, digest, self._key)
-            yield LoggedLeaf(place, event_id, stored if len(stored) == _HASH else bytes(_HASH), leaf)
+            place, event_id, stored, digest, salts, commitments, *values = row
+            leaf = None if values[_ID] is None else proven_leaf(values, digest, self._key, salts, commitments)
+            erased = row_erased(salts, commitments)
+            yield LoggedLeaf(place, event_id, stored if len(stored) == _HASH else bytes(_HASH), leaf, erased)
 
     def _history(
         self, connection: sqlite3.Connection, tenant: str, checkpoints: Sequence[sqlite3.Row], log: sqlite3.Row | None

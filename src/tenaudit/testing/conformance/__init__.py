@@ -5,6 +5,7 @@ from __future__ import annotations
 from tenaudit.testing.conformance.account import AccountConformance
 from tenaudit.testing.conformance.api_keys import ApiKeyStoreConformance
 from tenaudit.testing.conformance.dead_letters import DeadLetterConformance
+from tenaudit.testing.conformance.erasure import ErasureConformance
 from tenaudit.testing.conformance.events import an_event
 from tenaudit.testing.conformance.retention import RetentionConformance
 from tenaudit.testing.conformance.sink import SinkConformance
@@ -14,6 +15,7 @@ __all__ = [
     "AccountConformance",
     "ApiKeyStoreConformance",
     "DeadLetterConformance",
+    "ErasureConformance",
     "RetentionConformance",
     "SinkConformance",
     "StoreConformance",

@@ -18,9 +18,9 @@ SELECT tenant_id, size, frontier, seals, sealed, retention_days, purged_before, 
 FROM tenaudit.logs WHERE tenant_id = ANY($1::uuid[])
 ORDER BY tenant_id FOR UPDATE
 
--- find_hashes: Return the keyed hashes of the events that are there already; the bounds spare the other partitions.
+-- find_rows: Return what tells the content of events that are there already; the bounds spare the other partitions.
 -- Ids as the text of an array: an array of their own type is a tenth of all the work of the one who sends it.
-SELECT e.tenant_id, e.event_id, e.content_hash
+SELECT e.tenant_id, e.event_id, e.content_hash, e.salts, e.commitments
 FROM unnest($1::text::uuid[], $2::text::uuid[]) AS asked (tenant_id, event_id)
 JOIN tenaudit.events AS e ON e.tenant_id = asked.tenant_id AND e.event_id = asked.event_id
 WHERE e.event_id BETWEEN $3 AND $4
@@ -98,7 +98,7 @@ SELECT l.idx, l.event_id, l.leaf_hash, e.*
 FROM (
   SELECT * FROM tenaudit.leaves WHERE tenant_id = $1 AND ($2::bigint IS NULL OR idx > $2) ORDER BY idx LIMIT $3
 ) AS l LEFT JOIN LATERAL (
-  SELECT content_hash, action, actor_id, actor_type, event_id::text,
+  SELECT content_hash, salts, commitments, action, actor_id, actor_type, event_id::text,
     -- A year before Christ has the same digits.
     CASE WHEN occurred_at >= '0001-01-01 00:00:00+00'
       THEN to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
