@@ -8,25 +8,55 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenaudit._kernel.error import TenauditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["EMPTY_ROOT", "HASH_BYTES", "CompactRange", "MerkleError", "leaf_hash", "node_hash", "root_of"]
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_BYTES",
+    "SUBTREE_BITS",
+    "CompactRange",
+    "MerkleError",
+    "Subtree",
+    "leaf_hash",
+    "node_hash",
+    "root_of",
+]
 
 HASH_BYTES = 32
 
+SUBTREE_BITS = 8
+"""Every eighth level of a tree is kept, from subtrees of 256 leaves on (the height of C2SP tlog-tiles)."""
+
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """Root of the tree without leaves (RFC 9162, section 2.1.1)."""
+
+
+_KEPT = 1 << SUBTREE_BITS
 
 
 class MerkleError(TenauditError, ValueError):
     """A Merkle tree was asked for what it does not have."""
 
     code = "invalid_merkle_input"
+
+
+class Subtree(NamedTuple):
+    """The root of a complete subtree that is kept, so that a proof needs no leaves beneath it.
+
+    Attributes:
+        level: its height, a multiple of `SUBTREE_BITS`; it has `2 ** level` leaves.
+        place: which of its level, from 0: its first leaf is `place << level`.
+        root: its hash, 32 bytes.
+    """
+
+    level: int
+    place: int
+    root: bytes
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -106,6 +136,24 @@ class CompactRange:
             size += 1
         return CompactRange(size, tuple(frontier))
 
+    def grown(self, leaves: Sequence[bytes]) -> tuple[CompactRange, list[Subtree]]:
+        """Return the tree with more leaf hashes, and the subtrees to keep that they complete, in that order.
+
+        >>> tree, completed = CompactRange().grown([bytes(32)] * 600)
+        >>> tree.size, [(subtree.level, subtree.place) for subtree in completed]
+        (600, [(8, 0), (8, 1)])
+
+        Raises:
+            MerkleError: a leaf hash is not 32 bytes.
+        """
+        tree, start, completed = self, 0, list[Subtree]()
+        # Up to each leaf that completes one in the plain way: looking for them at every leaf would cost every leaf.
+        while (last := start + _KEPT - 1 - tree.size % _KEPT) < len(leaves):
+            tree = tree.extend(leaves[start:last])
+            completed += _completed_by(tree, leaves[last])
+            tree, start = tree.append(leaves[last]), last + 1
+        return tree.extend(leaves[start:]), completed
+
     def root(self) -> bytes:
         """Return the root hash; `EMPTY_ROOT` for no leaves."""
         if not self.hashes:
@@ -114,6 +162,17 @@ class CompactRange:
         for left in reversed(rest):
             root = node_hash(left, root)
         return root
+
+
+def _completed_by(tree: CompactRange, leaf: bytes) -> Iterator[Subtree]:
+    _check_hash(leaf, "leaf")
+    merged, level = leaf, 0
+    for left in reversed(tree.hashes):
+        if not tree.size >> level & 1:
+            return
+        merged, level = node_hash(left, merged), level + 1
+        if level % SUBTREE_BITS == 0:
+            yield Subtree(level, tree.size >> level, merged)
 
 
 def _check_hash(value: object, field: str) -> None:

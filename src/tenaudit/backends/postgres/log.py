@@ -111,15 +111,19 @@ async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], he
     events: list[tuple[Any, ...]] = []
     leaves: list[bytes] = []
     logs: list[tuple[Any, ...]] = []
+    subtrees: list[tuple[Any, ...]] = []
     for tenant, rows in fresh.items():
         tree, tenant_id = _restored(heads[tenant]), rows[0].tenant_id
         added = [row.leaf for row in rows]
         events += [(*row.values, place) for place, row in enumerate(rows, tree.size)]
         leaves += added
-        tree = tree.extend(added)
+        tree, completed = tree.grown(added)
+        subtrees += [(tenant_id, *subtree) for subtree in completed]
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
     if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs)) < len(events):
         raise StoreError("an event came in beside the log while it was locked; try again")
+    if subtrees:
+        await session.rows("insert_subtrees", *_columns(subtrees))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from tenaudit.testing.conformance.account import AccountConformance
 from tenaudit.testing.conformance.api_keys import ApiKeyStoreConformance
 from tenaudit.testing.conformance.dead_letters import DeadLetterConformance
 from tenaudit.testing.conformance.events import an_event
+from tenaudit.testing.conformance.proofs import ProofConformance
 from tenaudit.testing.conformance.retention import RetentionConformance
 from tenaudit.testing.conformance.sink import SinkConformance
 from tenaudit.testing.conformance.store import StoreConformance
@@ -14,6 +15,7 @@ __all__ = [
     "AccountConformance",
     "ApiKeyStoreConformance",
     "DeadLetterConformance",
+    "ProofConformance",
     "RetentionConformance",
     "SinkConformance",
     "StoreConformance",

@@ -1,0 +1,2 @@
+-- That of another change.
+SELECT 1;

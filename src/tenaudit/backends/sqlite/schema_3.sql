@@ -1,0 +1,2 @@
+-- Version 3 is that of another change.
+SELECT 1;
