@@ -70,7 +70,7 @@ def audit_document(gate: Gate) -> dict[str, Any]:
         >>> from prometheus_client import CollectorRegistry
         >>> from tenaudit.gate import Gate
         >>> sorted(audit_document(Gate("audit", registry=CollectorRegistry()))["paths"])[0]
-        '/audit/events'
+        '/audit/checkpoint'
     """
     describe = _Describer(gate)
     return {

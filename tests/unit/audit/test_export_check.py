@@ -124,6 +124,15 @@ def test_a_proof_of_another_form_proves_nothing(proof):
     assert kinds(checked(lines)) == [("inserted", IDS[3]), ("missing", None)]
 
 
+def test_a_hash_has_one_spelling():
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    lines, path = TRAIL.export(), proof_of(TRAIL.line(3))["path"]
+    # The last two bits of a hash in base64 mean nothing, and are 0.
+    path[0] = path[0][:42] + alphabet[alphabet.index(path[0][42]) + 1] + "="
+    lines[3] = changed(lines[3], tenaudit_proof={**proof_of(lines[3]), "path": path})
+    assert kinds(checked(lines)) == [("inserted", IDS[3]), ("missing", None)]
+
+
 def test_openings_of_commitments_are_not_known_yet():
     lines = TRAIL.export()
     whole = json.loads(lines[3])["tenaudit_proof"]
@@ -163,6 +172,10 @@ def test_what_a_proven_purge_took_is_no_gap():
     assert (report.verified, report.whole, report.purged, report.proven) == (True, True, 3, 5)
     more = checked([*trail.lines(0, 3, 6, 7), trail.end(4)])
     assert [one.detail for one in more.problems] == ["the export has no entries from 5 to 5"]
+    later = an_event(20, action=PURGED, payload={"ranges": [[1, 1], [3, 3]]})
+    trail_2 = Trail(5, 5, events=[an_event(0), an_event(1), later, an_event(3), an_event(4)])
+    untrue = checked([*trail_2.lines(0, 2, 4), trail_2.end(3)])
+    assert [one.detail for one in untrue.problems if one.kind == "missing"] == ["the export has no entries from 3 to 3"]
     unproven = [*trail.lines(0, 3, 5, 6), trail.line(7, redacted=True), trail.end(5)]
     gaps = [one.detail for one in checked(unproven, leniency=Leniency(unproven=True)).problems]
     assert gaps == ["the export has no entries from 1 to 2", "the export has no entries from 4 to 4"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tenaudit.audit.integrity import RoundError
+from tenaudit.audit.integrity import Checkpoint, RoundError, SignedNote, leaf_hash
+from tenaudit.audit.integrity.note_keys import signer_from
 from tenaudit.audit.integrity.signed_tip import SignedTip, signed_tip
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
-from tests.unit.audit.exported_trail import STRANGER, TRUSTED, body_of, rounds_of
+from tests.unit.audit.exported_trail import KEY, STRANGER, TRUSTED, body_of, rounds_of
 
 
 @pytest.mark.parametrize("rounds", range(1, 9))
@@ -41,6 +42,14 @@ def test_a_checkpoint_of_no_tenant_is_none():
     (sealed,) = rounds_of([body])
     with pytest.raises(RoundError, match="'tenaudit/tenants' is no tenant's log"):
         SignedTip(body, 0, (), sealed.note).verified_by(TRUSTED)
+
+
+def test_a_signed_checkpoint_of_another_log_speaks_for_no_tenant():
+    body = body_of(TENANT, 1)
+    other = Checkpoint("logs.example/other", 1, leaf_hash(body.encode()))
+    note = SignedNote(other.body()).signed_by(signer_from(KEY)).format()
+    with pytest.raises(RoundError, match=r"speaks of 'logs\.example/other' and not of"):
+        SignedTip(body, 0, (), note).verified_by(TRUSTED)
 
 
 def test_a_note_about_one_tenants_log_speaks_for_no_other():

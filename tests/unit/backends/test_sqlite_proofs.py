@@ -77,6 +77,18 @@ def test_an_altered_subtree_makes_no_proof_and_is_named(path):
     assert asked(path, lambda store: store.prove_event(TENANT, IDS[300])).holds()
 
 
+def test_an_altered_subtree_makes_no_proof_of_growth(path):
+    async def grown(store):
+        await store.append([an_event(number) for number in range(600, 900)])
+        await store.seal()
+        return await store.prove_growth(TENANT, 600)
+
+    assert asked(path, grown).holds()
+    change(path, f"UPDATE subtrees SET root = zeroblob(32) WHERE tenant_id = '{TENANT}' AND place = 0")
+    with pytest.raises(BrokenProof):
+        asked(path, lambda store: store.prove_growth(TENANT, 600))
+
+
 @pytest.mark.parametrize("root", ["x'00'", "zeroblob(33)"])
 def test_a_subtree_that_is_no_hash_makes_no_proof(path, root):
     change(path, f"UPDATE subtrees SET root = {root} WHERE tenant_id = '{TENANT}'")
