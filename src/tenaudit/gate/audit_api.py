@@ -169,7 +169,8 @@ class AuditApi:
         """Answer `GET /audit/events/{id}/proof`: that the event is in the tenant's log (RFC 9162 section 2.1.3).
 
         Raises:
-            ApiError: 400 `invalid_parameter`, 404 `not_found`, 409 `not_sealed`, 503 `unavailable`.
+            ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
+                `not_found`, 409 `not_sealed`, 503 `unavailable`.
         """
         return _json(await proof_answer(self._reader, context, event_id, parameters))
 
@@ -185,7 +186,8 @@ class AuditApi:
         """Answer `GET /audit/consistency`: that the tenant's log only grew (RFC 9162 section 2.1.4).
 
         Raises:
-            ApiError: 400 `invalid_parameter`, 404 `not_found`, 409 `not_sealed`, 503 `unavailable`.
+            ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
+                `not_found`, 409 `not_sealed`, 503 `unavailable`.
         """
         return _json(await consistency_answer(self._reader, context, parameters))
 

@@ -50,8 +50,10 @@ async def proof_answer(
 
     Raises:
         ApiError: 400 `invalid_parameter`; 404 `not_found` for an event of another tenant as for none, for a size that
-            has no checkpoint, and for a store that cannot prove; 409 `not_sealed`; 503 `unavailable`.
+            has no checkpoint, and for a store that cannot prove; 403 `missing_role` for a reader from whom fields are
+            hidden; 409 `not_sealed`; 503 `unavailable`.
     """
+    reader.check_hashes(context)
     values = read_parameters(parameters, PROOF_PARAMETERS)
     try:
         wanted = UUID(event_id)
@@ -83,8 +85,10 @@ async def consistency_answer(reader: AuditReader, context: SecurityContext, para
 
     Raises:
         ApiError: 400 `invalid_parameter`; 404 `not_found` for a size that has no checkpoint, and for a store that
-            cannot prove; 409 `not_sealed`; 503 `unavailable`.
+            cannot prove; 403 `missing_role` for a reader from whom fields are hidden; 409 `not_sealed`; 503
+            `unavailable`.
     """
+    reader.check_hashes(context)
     values = read_parameters(parameters, CONSISTENCY_PARAMETERS)
     first, second = values.get("first"), values.get("second")
     if first is None:

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tenaudit import ApiError, Gate, SecurityContext, extract_context
+from tenaudit.audit import Redactor
 from tenaudit.audit.integrity import parse_body, verify_consistency, verify_inclusion
 from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.backends.sqlite import SqliteStore
@@ -27,7 +28,7 @@ NOBODY: SecurityContext = extract_context({"X-Tenant-ID": f"{TENANT}"[:-1] + "0"
 ID = str(an_event(2).event_id)
 
 
-def run(folder: Path, case: Any) -> None:
+def run(folder: Path, case: Any, redactor: Any = None) -> None:
     async def main() -> None:
         async with SqliteStore.open(folder / "audit.db") as store:
             await store.append([an_event(n) for n in range(3)])
@@ -36,13 +37,14 @@ def run(folder: Path, case: Any) -> None:
             await store.append([an_event(n) for n in range(3, 5)])
             await store.seal()
             await store.append([an_event(5)])
-            await case(api_of(store))
+            await case(api_of(store, redactor))
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def api_of(store: Any) -> AuditApi:
-    return AuditApi(Gate("audit", registry=CollectorRegistry()), store, cursor_keys=[b"k" * 16])
+def api_of(store: Any, redactor: Any = None) -> AuditApi:
+    gate = Gate("audit", registry=CollectorRegistry())
+    return AuditApi(gate, store, redactor=redactor, cursor_keys=[b"k" * 16])
 
 
 def raw(texts: list[str]) -> list[bytes]:
@@ -152,3 +154,26 @@ def test_a_log_that_was_tampered_with_gives_no_proof_and_tells_the_operator(
         assert [getattr(record, "action", "") for record in caplog.records] == ["audit_proof_broken"]
 
     run(tmp_path, case)
+
+
+class Opaque:
+    """A redactor that does not tell what it hides."""
+
+    def __call__(self, event: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+        return dict(event), ()
+
+
+@pytest.mark.parametrize("redactor", [Redactor(["payload.card"]), Opaque()])
+def test_hashes_are_not_for_readers_who_could_guess_hidden_fields_with_them(tmp_path: Path, redactor: Any) -> None:
+    async def case(api: AuditApi) -> None:
+        admin = extract_context({"X-Tenant-ID": str(TENANT), "X-Roles": "Admin"})
+        calls: list[Any] = [lambda who: api.event_proof(who, ID), lambda who: api.consistency(who, [("first", "3")])]
+        for call in calls:
+            with pytest.raises(ApiError) as refused:
+                await call(READER)
+            assert (refused.value.status, refused.value.code) == (403, "missing_role")
+            assert refused.value.missing_role == "audit_view_unredacted"
+            assert (await call(admin)).status == 200
+        assert (await api.checkpoint(READER)).status == 200
+
+    run(tmp_path, case, redactor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenaudit.audit.proving import Ask, LeafOf, LeavesOf, ProvesFromHashes, SealedAt, kept_checkpoint
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresProofs"]
 
 _T = TypeVar("_T")
+_number = attrgetter("int")
 _SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -49,7 +51,10 @@ async def _answer(session: Session, tenant_id: UUID, ask: Ask) -> Any:
             row = await session.row("sealed_at", tenant_id, size)
             return None if row is None else kept_checkpoint(log_origin(tenant_id), row["size"], row["root"])
         case LeavesOf(event_ids):
-            rows = await session.rows("leaves_of_events", tenant_id, event_ids)
+            if not event_ids:
+                return []
+            bounds = min(event_ids, key=_number), max(event_ids, key=_number)
+            rows = await session.rows("leaves_of_events", tenant_id, event_ids, *bounds)
             return [LeafOf(plain_uuid(row["event_id"]), row["idx"], row["leaf_hash"]) for row in rows]
         case ranges:
             columns = [list(column) for column in zip(*ranges, strict=True)]

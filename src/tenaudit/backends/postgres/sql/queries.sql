@@ -183,10 +183,10 @@ SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bytea[]) ON C
 SELECT c.size, c.root FROM tenaudit.logs AS l JOIN tenaudit.checkpoints AS c USING (tenant_id)
 WHERE l.tenant_id = $1 AND c.size = coalesce($2::bigint, l.sealed) AND c.size <= l.sealed
 
--- leaves_of_events: Return places and leaves of those of some events that have a row.
+-- leaves_of_events: Return places and leaves of those of some events that have a row; the bounds spare partitions.
 SELECT e.event_id, l.idx, l.leaf_hash FROM tenaudit.events AS e
 JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
-WHERE e.tenant_id = $1 AND e.event_id = ANY($2::uuid[])
+WHERE e.tenant_id = $1 AND e.event_id = ANY($2::uuid[]) AND e.event_id BETWEEN $3 AND $4
 
 -- read_hashes: Return leaves and kept subtrees of some ranges of a log.
 SELECT asked.level, kept.place, kept.root
