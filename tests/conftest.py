@@ -66,6 +66,7 @@ _NEEDS = {
     "unit/audit/test_signed_tip.py": "cryptography",
     "properties/test_proven_export_properties.py": "cryptography",
     "flow/test_checkpoint_read_by_go.py": "cryptography",
+    "flow/test_export_read_by_go.py": "cryptography",
     "unit/audit/test_mappers_schemas.py": "jsonschema",
     "unit/benchmarks/*": "starlette",
     "unit/cli/*": "click",
