@@ -34,7 +34,6 @@ PLATFORM_CODES: tuple[DeclaredError, ...] = (
     DeclaredError("not_found", 404, "No such resource."),
     DeclaredError("method_not_allowed", 405, "The resource does not take this method."),
     DeclaredError("conflict", 409, "The state of the resource does not allow this now."),
-    DeclaredError("not_sealed", 409, "No checkpoint of the log covers this yet."),
     DeclaredError("payload_too_large", 413, "The body is larger than the route takes."),
     DeclaredError("unprocessable", 422, "The body is well-formed and wrong."),
     DeclaredError("rate_limited", 429, "A rate limit is used up."),

@@ -170,7 +170,7 @@ class AuditApi:
 
         Raises:
             ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
-                `not_found`, 409 `not_sealed`, 503 `unavailable`.
+                `not_found`, 409 `conflict`, 503 `unavailable`.
         """
         return _json(await proof_answer(self._reader, context, event_id, parameters))
 
@@ -178,7 +178,7 @@ class AuditApi:
         """Answer `GET /audit/checkpoint`: the newest of the tenant's log (C2SP tlog-checkpoint).
 
         Raises:
-            ApiError: 400 `invalid_parameter`, 404 `not_found`, 409 `not_sealed`, 503 `unavailable`.
+            ApiError: 400 `invalid_parameter`, 404 `not_found`, 409 `conflict`, 503 `unavailable`.
         """
         return _json(await checkpoint_answer(self._reader, context, parameters))
 
@@ -187,7 +187,7 @@ class AuditApi:
 
         Raises:
             ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
-                `not_found`, 409 `not_sealed`, 503 `unavailable`.
+                `not_found`, 409 `conflict`, 503 `unavailable`.
         """
         return _json(await consistency_answer(self._reader, context, parameters))
 

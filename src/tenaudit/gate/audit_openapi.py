@@ -94,7 +94,7 @@ def _operations(describe: _Describer) -> Iterator[tuple[str, dict[str, Any]]]:
         "/audit/events/{event_id}",
         describe("getAuditEvent", "One event.", {json: _EVENT}, [_EVENT_ID], ("not_found", "unavailable")),
     )
-    proof = ("invalid_parameter", "not_found", "not_sealed", "unavailable")
+    proof = ("invalid_parameter", "not_found", "conflict", "unavailable")
     yield (
         "/audit/events/{event_id}/proof",
         describe(

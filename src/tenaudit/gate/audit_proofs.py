@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tenaudit.audit.integrity.checkpoint import MAX_TREE_SIZE
 from tenaudit.audit.parameters import read_parameters
-from tenaudit.audit.proofs import BrokenProof, NotSealed, ProofError, Proves, base64_text
+from tenaudit.audit.proofs import BrokenProof, NotSealed, ProofError, Proves, UnknownEvent, base64_text
 from tenaudit.errors import ApiError
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ async def proof_answer(
     Raises:
         ApiError: 400 `invalid_parameter`; 404 `not_found` for an event of another tenant as for none, for a size that
             has no checkpoint, and for a store that cannot prove; 403 `missing_role` for a reader from whom fields are
-            hidden; 409 `not_sealed`; 503 `unavailable`.
+            hidden; 409 `conflict`; 503 `unavailable`.
     """
     reader.check_hashes(context)
     values = read_parameters(parameters, PROOF_PARAMETERS)
     try:
         wanted = UUID(event_id)
     except ValueError:
-        raise _refusal(404, "not_found", "No such event.", "event_id", "the log has no such event") from None
+        raise _refusal(UnknownEvent("the log has no such event", "event_id")) from None
     proof = await _asked(reader, _proves(reader).prove_event(context.tenant_id, wanted, values.get("size")))
     return {"event_id": str(wanted), **proof.to_json()}
 
@@ -67,7 +67,7 @@ async def checkpoint_answer(reader: AuditReader, context: SecurityContext, param
     """Return the newest checkpoint of the caller's tenant.
 
     Raises:
-        ApiError: 400 `invalid_parameter`, 404 `not_found` for a store that cannot prove, 409 `not_sealed`, 503
+        ApiError: 400 `invalid_parameter`, 404 `not_found` for a store that cannot prove, 409 `conflict`, 503
             `unavailable`.
     """
     read_parameters(parameters, {})
@@ -85,17 +85,16 @@ async def consistency_answer(reader: AuditReader, context: SecurityContext, para
 
     Raises:
         ApiError: 400 `invalid_parameter`; 404 `not_found` for a size that has no checkpoint, and for a store that
-            cannot prove; 403 `missing_role` for a reader from whom fields are hidden; 409 `not_sealed`; 503
+            cannot prove; 403 `missing_role` for a reader from whom fields are hidden; 409 `conflict`; 503
             `unavailable`.
     """
     reader.check_hashes(context)
     values = read_parameters(parameters, CONSISTENCY_PARAMETERS)
     first, second = values.get("first"), values.get("second")
     if first is None:
-        raise _refusal(400, "invalid_parameter", "A query parameter is missing.", "first", "is required")
+        raise _wrong_first("is required")
     if second is not None and first > second:
-        wrong = "must not be larger than second"
-        raise _refusal(400, "invalid_parameter", "A query parameter is not valid.", "first", wrong)
+        raise _wrong_first("must not be larger than second")
     return (await _asked(reader, _proves(reader).prove_growth(context.tenant_id, first, second))).to_json()
 
 
@@ -114,11 +113,17 @@ async def _asked(reader: AuditReader, answer: Awaitable[_T]) -> _T:
             _log.error("a log was tampered with; verify the store", extra={"action": "audit_proof_broken"})
         raise
     except ProofError as error:
-        why = str(error).removeprefix(f"{error.field}: ")
-        if isinstance(error, NotSealed):
-            raise _refusal(409, "not_sealed", "No checkpoint covers this yet.", error.field, why) from None
-        raise _refusal(404, "not_found", "There is no such proof.", error.field, why) from None
+        raise _refusal(error) from None
 
 
-def _refusal(status: int, code: str, message: str, field: str, why: str) -> ApiError:
-    return ApiError(status, code, message, errors=[{"field": field, "message": why}])
+def _wrong_first(why: str) -> ApiError:
+    named = [{"field": "first", "message": why}]
+    return ApiError.bad_request("A query parameter is not valid.", code="invalid_parameter", errors=named)
+
+
+def _refusal(error: ProofError) -> ApiError:
+    why = str(error).removeprefix(f"{error.field}: ")
+    named = [{"field": error.field, "reason": error.code, "message": why}]
+    if isinstance(error, NotSealed):
+        return ApiError(409, "conflict", "No checkpoint covers this yet.", errors=named)
+    return ApiError(404, "not_found", "There is no such proof.", errors=named)

@@ -92,7 +92,7 @@ def test_it_tells_of_proofs_what_they_are_and_how_they_are_refused(tmp_path: Pat
         responses = paths[path]["get"]["responses"]
         told = {code: answer.get("x-tenaudit-codes", []) for code, answer in responses.items()}
         assert "invalid_parameter" in told["400"]
-        assert ("not_found" in told["404"], told["409"]) == (True, ["not_sealed"])
+        assert ("not_found" in told["404"], told["409"]) == (True, ["conflict"])
         assert paths[path]["get"]["x-tenaudit-capability"] == "audit_view"
     required = {one["name"]: one["required"] for one in paths["/audit/consistency"]["get"]["parameters"]}
     assert required == {"first": True, "second": False}

@@ -99,22 +99,22 @@ def test_the_checkpoint_and_its_growth_verify(tmp_path: Path) -> None:
     [
         (lambda api: api.event_proof(READER, "no-uuid"), 404, "not_found", "event_id"),
         (lambda api: api.event_proof(READER, str(an_event(9).event_id)), 404, "not_found", "event_id"),
-        (lambda api: api.event_proof(READER, str(an_event(5).event_id)), 409, "not_sealed", "event_id"),
+        (lambda api: api.event_proof(READER, str(an_event(5).event_id)), 409, "conflict", "event_id"),
         (lambda api: api.event_proof(READER, ID, [("size", "4")]), 404, "not_found", "size"),
-        (lambda api: api.event_proof(READER, ID, [("size", "6")]), 409, "not_sealed", "size"),
+        (lambda api: api.event_proof(READER, ID, [("size", "6")]), 409, "conflict", "size"),
         (lambda api: api.event_proof(READER, ID, [("size", "0")]), 400, "invalid_parameter", "size"),
         (lambda api: api.event_proof(READER, ID, [("size", "9" * 19)]), 400, "invalid_parameter", "size"),
         (lambda api: api.event_proof(READER, ID, [("size", "\u0665")]), 400, "invalid_parameter", "size"),
         (lambda api: api.event_proof(READER, ID, [("tenant_id", "1")]), 400, "invalid_parameter", "tenant_id"),
-        (lambda api: api.event_proof(NOBODY, ID), 409, "not_sealed", "size"),
+        (lambda api: api.event_proof(NOBODY, ID), 409, "conflict", "size"),
         (lambda api: api.checkpoint(READER, [("size", "3")]), 400, "invalid_parameter", "size"),
-        (lambda api: api.checkpoint(NOBODY), 409, "not_sealed", "size"),
+        (lambda api: api.checkpoint(NOBODY), 409, "conflict", "size"),
         (lambda api: api.consistency(READER, []), 400, "invalid_parameter", "first"),
         (lambda api: api.consistency(READER, [("first", "x")]), 400, "invalid_parameter", "first"),
         (lambda api: api.consistency(READER, [("first", "5"), ("second", "3")]), 400, "invalid_parameter", "first"),
         (lambda api: api.consistency(READER, [("first", "4")]), 404, "not_found", "first"),
         (lambda api: api.consistency(READER, [("first", "3"), ("second", "4")]), 404, "not_found", "second"),
-        (lambda api: api.consistency(READER, [("first", "3"), ("second", "9")]), 409, "not_sealed", "second"),
+        (lambda api: api.consistency(READER, [("first", "3"), ("second", "9")]), 409, "conflict", "second"),
     ],
 )
 def test_every_refusal_names_its_field(tmp_path: Path, call: Any, status: int, code: str, field: str) -> None:
@@ -123,6 +123,8 @@ def test_every_refusal_names_its_field(tmp_path: Path, call: Any, status: int, c
             await call(api)
         error = refused.value
         assert (error.status, error.code, [one["field"] for one in error.errors]) == (status, code, [field])
+        reasons = {400: [None], 404: ["unknown_event", "unknown_size"], 409: ["not_sealed"]}
+        assert error.errors[0].get("reason") in reasons[status]
         assert error.to_problem("0" * 32)["errors"] == error.to_body("0" * 32)["errors"]
 
     run(tmp_path, case)
