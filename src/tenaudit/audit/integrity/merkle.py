@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenaudit._kernel.error import TenauditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "EMPTY_ROOT",
@@ -122,18 +122,8 @@ class CompactRange:
         Raises:
             MerkleError: a leaf hash is not 32 bytes; this tree stays as it was.
         """
-        size = self.size
         frontier = list(self.hashes)
-        for leaf in leaves:
-            _check_hash(leaf, "leaf")
-            merged = leaf
-            # Adding one carries through the set low bits of the size: each carry joins two equal subtrees.
-            carry = size
-            while carry & 1:
-                merged = node_hash(frontier.pop(), merged)
-                carry >>= 1
-            frontier.append(merged)
-            size += 1
+        size = _carried(frontier, self.size, leaves)
         return CompactRange(size, tuple(frontier))
 
     def grown(self, leaves: Sequence[bytes]) -> tuple[CompactRange, list[Subtree]]:
@@ -146,13 +136,14 @@ class CompactRange:
         Raises:
             MerkleError: a leaf hash is not 32 bytes.
         """
-        tree, start, completed = self, 0, list[Subtree]()
+        frontier, size, start, completed = list(self.hashes), self.size, 0, list[Subtree]()
         # Up to each leaf that completes one in the plain way: looking for them at every leaf would cost every leaf.
-        while (last := start + _KEPT - 1 - tree.size % _KEPT) < len(leaves):
-            tree = tree.extend(leaves[start:last])
-            completed += _completed_by(tree, leaves[last])
-            tree, start = tree.append(leaves[last]), last + 1
-        return tree.extend(leaves[start:]), completed
+        while (last := start + _KEPT - 1 - size % _KEPT) < len(leaves):
+            size = _carried(frontier, size, leaves[start:last])
+            completed += _completed(frontier, size, leaves[last])
+            size, start = size + 1, last + 1
+        size = _carried(frontier, size, leaves[start:])
+        return CompactRange(size, tuple(frontier)), completed
 
     def root(self) -> bytes:
         """Return the root hash; `EMPTY_ROOT` for no leaves."""
@@ -164,15 +155,31 @@ class CompactRange:
         return root
 
 
-def _completed_by(tree: CompactRange, leaf: bytes) -> Iterator[Subtree]:
+def _carried(frontier: list[bytes], size: int, leaves: Iterable[bytes]) -> int:
+    """Append leaves to a frontier of a tree of *size*, and return the size then."""
+    for leaf in leaves:
+        _check_hash(leaf, "leaf")
+        merged = leaf
+        # Adding one carries through the set low bits of the size: each carry joins two equal subtrees.
+        carry = size
+        while carry & 1:
+            merged = node_hash(frontier.pop(), merged)
+            carry >>= 1
+        frontier.append(merged)
+        size += 1
+    return size
+
+
+def _completed(frontier: list[bytes], size: int, leaf: bytes) -> list[Subtree]:
+    """Append one leaf to a frontier, and return the subtrees to keep that it completes."""
     _check_hash(leaf, "leaf")
-    merged, level = leaf, 0
-    for left in reversed(tree.hashes):
-        if not tree.size >> level & 1:
-            return
-        merged, level = node_hash(left, merged), level + 1
+    merged, level, found = leaf, 0, []
+    while size >> level & 1:
+        merged, level = node_hash(frontier.pop(), merged), level + 1
         if level % SUBTREE_BITS == 0:
-            yield Subtree(level, tree.size >> level, merged)
+            found.append(Subtree(level, size >> level, merged))
+    frontier.append(merged)
+    return found
 
 
 def _check_hash(value: object, field: str) -> None:

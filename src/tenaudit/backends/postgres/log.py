@@ -7,7 +7,7 @@ told before anything is written.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
@@ -20,7 +20,6 @@ from tenaudit.backends.postgres.rows import plain_uuid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-    from typing import Any
     from uuid import UUID
 
     from tenaudit.backends.postgres.pool import PostgresPool, Session
@@ -30,6 +29,7 @@ __all__ = ["append_rows", "frontier_hashes", "log_origin", "read_tips", "seal_lo
 
 _HASH = 32
 _TIPS_AT_ONCE = 1000
+_NO_SUBTREES: list[tuple[Any, ...]] = [()] * 4
 _number = attrgetter("int")
 
 
@@ -120,10 +120,9 @@ async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], he
         tree, completed = tree.grown(added)
         subtrees += [(tenant_id, *subtree) for subtree in completed]
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
-    if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs)) < len(events):
+    kept = _columns(subtrees) if subtrees else _NO_SUBTREES
+    if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs), *kept) < len(events):
         raise StoreError("an event came in beside the log while it was locked; try again")
-    if subtrees:
-        await session.rows("insert_subtrees", *_columns(subtrees))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

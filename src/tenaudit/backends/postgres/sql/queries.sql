@@ -38,6 +38,10 @@ WITH added AS (
   UPDATE tenaudit.logs AS l SET size = n.size, frontier = n.frontier
   FROM unnest($3::uuid[], $4::bigint[], $5::bytea[]) AS n (tenant_id, size, frontier)
   WHERE l.tenant_id = n.tenant_id
+), kept AS (
+  -- The roots of complete subtrees; one that is there stays, for verification to judge.
+  INSERT INTO tenaudit.subtrees (tenant_id, level, place, root)
+  SELECT * FROM unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bytea[]) ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM added
 
@@ -174,10 +178,6 @@ SELECT r.idx, r.event_id, r.record, l.leaf_hash
 FROM tenaudit.retention_records AS r LEFT JOIN tenaudit.leaves AS l
   ON l.tenant_id = r.tenant_id AND l.idx = r.idx AND l.event_id = r.event_id
 WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.idx > $2) ORDER BY r.idx LIMIT $3
-
--- insert_subtrees: Keep the roots of complete subtrees of logs; one that is there stays, for verification to judge.
-INSERT INTO tenaudit.subtrees (tenant_id, level, place, root)
-SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bytea[]) ON CONFLICT DO NOTHING
 
 -- sealed_at: Return a tenant's checkpoint at a size, or the one that its log names as the newest.
 SELECT c.size, c.root FROM tenaudit.logs AS l JOIN tenaudit.checkpoints AS c USING (tenant_id)
