@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-TABLES = ("events", "leaves", "logs", "checkpoints", "conflicts")
+TABLES = ("events", "leaves", "logs", "checkpoints", "conflicts", "subtrees")
 
 
 class Told(NamedTuple):
@@ -88,9 +88,12 @@ class Victim:
         return leaf, content_hash(self.key, leaf)
 
     def regrow(self) -> None:
-        """Make head, checkpoints and the chain over them fit the leaves as they are now."""
+        """Make head, subtrees, checkpoints and the chain over them fit the leaves as they are now."""
         leaves = [row["leaf_hash"] for row in self.log()]
-        tree = CompactRange().extend(leaves)
+        tree, completed = CompactRange().grown(leaves)
+        self.ask(f"DELETE FROM {self.schema}subtrees WHERE tenant_id = ?", self.tenant)
+        for subtree in completed:
+            self.insert("subtrees", {"tenant_id": self.tenant, **subtree._asdict()})
         head: dict[str, Any] = {"size": tree.size, "frontier": b"".join(tree.hashes), "seals": b"", "sealed": 0}
         for row in self.rows("checkpoints", "size"):
             if row["size"] > tree.size:

@@ -186,13 +186,13 @@ def test_a_spool_of_a_later_format_is_refused_by_name_and_left_as_it_is(files):
 def test_a_store_of_a_later_schema_is_refused_by_name_and_left_as_it_is(files):
     path = files / "store.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 5")
     before = bytes_of(path)
 
     async def main():
         store = SqliteStore.open(path)
         try:
-            with pytest.raises(StoreError, match=r"store\.db: has schema 3, this version reads 2; upgrade tenaudit"):
+            with pytest.raises(StoreError, match=r"store\.db: has schema 5, this version reads 4; upgrade tenaudit"):
                 await store.append([an_event(0)])
         finally:
             await store.close()

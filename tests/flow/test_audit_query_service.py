@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
 import io
 import json
@@ -15,6 +16,8 @@ import pytest
 
 from tenaudit.audit import AuditEvent
 from tenaudit.audit.export import COLUMNS
+from tenaudit.audit.integrity import parse_body, verify_inclusion
+from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 from tests.conformance.http.raw_http import DEADLINE, Answer, exchange, request_bytes
@@ -58,11 +61,16 @@ class Services:
         return answers[0]
 
 
+PROOF = f"/audit/events/{an_event(321).event_id}/proof"
+GROWTH = f"/audit/consistency?first={EVENTS}"
 HEAD_TYPES = {
     "/audit/export": "application/x-ndjson",
     "/audit/tail": "text/event-stream",
     "/audit/stats": JSON,
     "/audit/openapi.json": JSON,
+    PROOF: JSON,
+    "/audit/checkpoint": JSON,
+    GROWTH: JSON,
 }
 CONTRACT = ("content-type", "content-disposition", "cache-control", "x-error-code", "allow", "retry-after")
 
@@ -82,6 +90,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     async def seed() -> None:
         async with SqliteStore.open(made.database) as store:
             await store.append([seeded(number) for number in range(EVENTS)])
+            await store.seal()
 
     asyncio.run(seed())
     with running(folder, "tests.flow.audit_service", str(made.database)) as ports:
@@ -174,6 +183,22 @@ def test_csv_is_read_by_others_and_holds_no_formula(services: Services) -> None:
         ("/audit/stats?limit=5&q=", SUPPORT, "GET", 400, "invalid_parameter"),
         ("/audit/stats", CASHIER, "GET", 403, "missing_role"),
         ("/audit/openapi.json", [], "GET", 400, "missing_tenant_id"),
+        (f"{PROOF}?size=1", ADMIN, "GET", 404, "not_found"),
+        (f"{PROOF}?size={EVENTS + 1}", ADMIN, "GET", 409, "conflict"),
+        (f"{PROOF}?size=1&size=1", ADMIN, "GET", 400, "invalid_parameter"),
+        (PROOF, SUPPORT, "GET", 403, "missing_role"),
+        (PROOF, CASHIER, "GET", 403, "missing_role"),
+        (PROOF, [], "GET", 400, "missing_tenant_id"),
+        (PROOF, SUPPORT, "DELETE", 405, "method_not_allowed"),
+        ("/audit/events/%00%ff/proof", ADMIN, "GET", 404, "not_found"),
+        ("/audit/checkpoint?size=1", SUPPORT, "GET", 400, "invalid_parameter"),
+        ("/audit/checkpoint", STRANGER, "GET", 409, "conflict"),
+        ("/audit/checkpoint", CASHIER, "GET", 403, "missing_role"),
+        ("/audit/consistency", ADMIN, "GET", 400, "invalid_parameter"),
+        ("/audit/consistency?first=-1", ADMIN, "GET", 400, "invalid_parameter"),
+        (f"{GROWTH}&second={EVENTS + 1}", ADMIN, "GET", 409, "conflict"),
+        (GROWTH, SUPPORT, "GET", 403, "missing_role"),
+        ("/audit/consistency?first=1", CASHIER, "GET", 403, "missing_role"),
     ],
 )
 def test_what_is_refused_is_refused_before_the_body(
@@ -183,9 +208,33 @@ def test_what_is_refused_is_refused_before_the_body(
     assert (answer.status, answer.header("x-error-code")) == (status, code)
 
 
-@pytest.mark.parametrize("target", ["/audit/export", "/audit/tail", "/audit/stats", "/audit/openapi.json"])
+def test_a_proof_verifies(services: Services) -> None:
+    proof = json.loads(services.ask_all(PROOF, ADMIN).body)
+    tip = json.loads(services.ask_all("/audit/checkpoint").body)
+    assert json.loads(services.ask_all(GROWTH, ADMIN).body)["checkpoints"] == [tip["checkpoint"]] * 2
+    checkpoint, leaf = parse_body(tip["checkpoint"]), event_leaf(seeded(321).record())
+    path = [base64.b64decode(one) for one in proof["path"]]
+    assert (proof["checkpoint"], base64.b64decode(proof["leaf_hash"])) == (tip["checkpoint"], leaf)
+    assert verify_inclusion(leaf, 321, EVENTS, path, checkpoint.root)
+
+
+def test_what_has_no_proof_is_a_problem_that_names_the_field(services: Services) -> None:
+    wants = [*ADMIN, ("Accept", "application/problem+json")]
+    for target, status, field in [
+        (f"{PROOF}?size=1", 404, "size"),
+        ("/audit/events/none/proof", 404, "event_id"),
+        (f"/audit/consistency?first={EVENTS + 1}", 404, "first"),
+        (f"{GROWTH}&second={EVENTS + 1}", 409, "second"),
+        ("/audit/consistency?first=2&second=1", 400, "first"),
+    ]:
+        answer = services.ask_all(target, wants)
+        assert (answer.status, answer.header("content-type")) == (status, "application/problem+json")
+        assert [one["field"] for one in json.loads(answer.body)["errors"]] == [field]
+
+
+@pytest.mark.parametrize("target", list(HEAD_TYPES))
 def test_head_and_options_are_as_for_other_routes(services: Services, target: str) -> None:
-    head = services.ask_all(target, method="HEAD")
+    head = services.ask_all(target, ADMIN, "HEAD")
     assert (head.status, head.body) == (200, b"")
     assert head.header("content-type") == HEAD_TYPES[target]
     options = services.ask_all(target, [], "OPTIONS")
@@ -201,9 +250,10 @@ def test_the_callers_events_are_counted(services: Services) -> None:
 
 def test_the_document_describes_each_path_that_is_served(services: Services) -> None:
     document = json.loads(services.ask_all("/audit/openapi.json", CASHIER).body)
-    for path in document["paths"]:
-        target = path.format(event_id=seeded(1).event_id)
-        assert services.ask_all(target, SUPPORT, "HEAD").status == 200
+    for path, described in document["paths"].items():
+        required = [one["name"] for one in described["get"]["parameters"] if one["in"] == "query" and one["required"]]
+        target = f"{path.format(event_id=seeded(1).event_id)}?{'&'.join(f'{name}={EVENTS}' for name in required)}"
+        assert services.ask_all(target, ADMIN, "HEAD").status == 200
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)

@@ -20,13 +20,16 @@ from tenaudit.audit.event import AuditEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["COLUMNS", "EXPORT_FORMATS", "TRAILER", "ExportFormat", "csv_field", "defused", "restored"]
+__all__ = ["COLUMNS", "EXPORT_FORMATS", "PROOF", "TRAILER", "ExportFormat", "csv_field", "defused", "restored"]
 
 COLUMNS: tuple[str, ...] = tuple(AuditEvent.model_fields)
 """The columns of CSV, in the order of the wire form."""
 
 TRAILER = "tenaudit_export"
 """The one member of the last object of an NDJSON export; no event has it."""
+
+PROOF = "tenaudit_proof"
+"""The member that an NDJSON export with proofs adds to an event; no event has it."""
 
 # What a spreadsheet takes for a formula at the start of a cell, and the quote that keeps it from doing so.
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "'")

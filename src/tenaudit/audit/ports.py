@@ -81,7 +81,7 @@ class Problem:
     Args:
         tenant_id: whose log it is in; the raw text where tampering left no UUID.
         event_id: the event it is about, None when no event can be named.
-        kind: `changed`, `missing`, `inserted`, `truncated`, `checkpoint` or `purge`.
+        kind: `changed`, `missing`, `inserted`, `truncated`, `checkpoint`, `subtree` or `purge`.
         detail: one sentence for a person.
     """
 

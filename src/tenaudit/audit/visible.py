@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.query import AuditQuery
 
-__all__ = ["KnownReach", "VisibleQuery"]
+__all__ = ["KnownReach", "VisibleQuery", "reached_fields"]
 
 _COUNTED_BY = frozenset({"action", "outcome", "severity", "occurred_at"})
 _EVERY_FIELD = frozenset(FILTERED_FIELDS.values())
@@ -80,7 +80,7 @@ class VisibleQuery:
     store_may_count: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        reached = _reached(self.redactor, self.query.tenant_id)
+        reached = reached_fields(self.redactor, self.query.tenant_id)
         hidden = tuple(name for name in filters_of(self.query) if FILTERED_FIELDS[name] in reached)
         absent: dict[str, Any] = dict.fromkeys(hidden)
         object.__setattr__(self, "hidden", hidden)
@@ -102,7 +102,8 @@ class VisibleQuery:
         return matches(self.stored, event) and (not self.hidden or self.seen(event) is not None)
 
 
-def _reached(redactor: EventRedactor | None, tenant_id: UUID) -> frozenset[str]:
+def reached_fields(redactor: EventRedactor | None, tenant_id: UUID) -> frozenset[str]:
+    """Return the fields of a tenant's events that may be hidden from a reader; all where that is not known."""
     if redactor is None:
         return frozenset()
     return redactor.reached_fields(tenant_id) if isinstance(redactor, KnownReach) else _EVERY_FIELD

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
+from click.core import ParameterSource
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit import Problem
+from tenaudit.audit.export_check import ExportReport, Leniency
 from tenaudit.audit.integrity.log_of_logs import ALL_LOGS, LogOfLogs, RoundError, tenant_of
 from tenaudit.backends.checkpoint_file import read_rounds
+from tenaudit.cli.audit_verify_export import check_export
 from tenaudit.cli.checkpoint_keys import read_verifiers
 from tenaudit.cli.output import json_option, write_json, write_line
-from tenaudit.cli.store_url import open_store, store_option
+from tenaudit.cli.store_url import maybe_store_option, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,12 +30,24 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
+class _Options(TypedDict):
+    export: Path | None
+    store_url: str | None
+    tenant: UUID | None
+    checkpoints: Path | None
+    keys: tuple[str, ...]
+    whole: bool
+    allow_unproven: bool
+    as_json: bool
+
+
 @click.command(
     short_help="Prove that no event was changed, removed or inserted.",
     epilog="Exit codes: 0 verified; 1 something was changed; 2 bad usage or a store that cannot be used.",
 )
-@store_option
-@click.option("--tenant", type=click.UUID, help="Check one tenant's log only.")
+@click.argument("export", required=False, type=click.Path(exists=True, path_type=Path))
+@maybe_store_option
+@click.option("--tenant", type=click.UUID, help="Check one tenant's log only; an export must be of this tenant.")
 @click.option(
     "--checkpoints",
     type=click.Path(exists=True, path_type=Path),
@@ -45,30 +60,59 @@ __all__ = ["verify"]
     metavar="KEY",
     help="Verifier key of the checkpoints, as text or in a file; repeat it for each.",
 )
+@click.option("--whole", is_flag=True, help="An export must have every event up to its signed checkpoint.")
+@click.option(
+    "--allow-unproven",
+    is_flag=True,
+    help="Take an export with hidden fields, or with events that came after its signed checkpoint; they are counted.",
+)
 @json_option
-def verify(
-    store_url: str,
-    tenant: UUID | None,
-    checkpoints: Path | None,
-    keys: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001 - click's call
-) -> int:
+@click.pass_context
+def verify(ctx: click.Context, /, **options: Unpack[_Options]) -> int:
     """Recompute every hash of a store and name each event that was changed, removed or inserted.
 
     With checkpoints that were signed and kept elsewhere it also finds what was cut off, dropped or written anew.
 
+    EXPORT is a file that tenaudit audit export --proofs made: it is checked with --key alone, and without any store.
+
     With --json: {"verified", "events", "tenants", "problems": [{"tenant_id", "event_id", "kind", "detail"}]}.
     """
-    if (checkpoints is None) != (not keys):
-        raise click.UsageError("--checkpoints and --key go together")
-    signed, problems = _signed(checkpoints, keys) if checkpoints else ({}, ())
-    report = asyncio.run(_verify(store_url, tenant, signed))
-    report = replace(report, problems=(*problems, *report.problems))
-    if as_json:
+    _check_usage(ctx, options)
+    report = _of_store(options) if options["export"] is None else _of_export(options["export"], options)
+    if options["as_json"]:
         write_json(report.to_json())
     else:
         _print(report)
     return 0 if report.verified else 1
+
+
+def _check_usage(ctx: click.Context, options: _Options) -> None:
+    if options["export"] is not None:
+        named = ctx.get_parameter_source("store_url") is ParameterSource.COMMANDLINE
+        if named or options["checkpoints"] is not None:
+            raise click.UsageError("an export is checked without --store and --checkpoints")
+        if not options["keys"]:
+            raise click.UsageError("an export is checked with the verifier key of its checkpoints; give --key")
+        return
+    if options["whole"] or options["allow_unproven"]:
+        raise click.UsageError("--whole and --allow-unproven are for an export; name its file")
+    if options["store_url"] is None:
+        raise click.UsageError("Missing option '--store', or the file of an export")
+    if (options["checkpoints"] is None) != (not options["keys"]):
+        raise click.UsageError("--checkpoints and --key go together")
+
+
+def _of_export(path: Path, options: _Options) -> ExportReport:
+    leniency = Leniency(options["whole"], options["allow_unproven"])
+    return check_export(path, read_verifiers(options["keys"]), options["tenant"], leniency)
+
+
+def _of_store(options: _Options) -> VerifyReport:
+    checkpoints, store_url = options["checkpoints"], options["store_url"]
+    assert store_url is not None
+    signed, problems = _signed(checkpoints, options["keys"]) if checkpoints else ({}, ())
+    report = asyncio.run(_verify(store_url, options["tenant"], signed))
+    return replace(report, problems=(*problems, *report.problems))
 
 
 def _signed(path: Path, keys: Sequence[str]) -> tuple[dict[UUID, list[Checkpoint]], tuple[Problem, ...]]:
@@ -96,9 +140,26 @@ async def _verify(store_url: str, tenant: UUID | None, signed: Mapping[UUID, Seq
         return report
 
 
-def _print(report: VerifyReport) -> None:
-    counts = f"events {report.events}, tenants {report.tenants}, problems {len(report.problems)}"
-    write_line(f"{'verified' if report.verified else 'NOT verified'}: {counts}")
+def _print(report: VerifyReport | ExportReport) -> None:
+    said = "verified" if report.verified else "NOT verified"
+    if isinstance(report, ExportReport):
+        write_line(f"{said}: events {report.events}, problems {report.found}; {_of_what(report)}")
+    else:
+        write_line(f"{said}: events {report.events}, tenants {report.tenants}, problems {len(report.problems)}")
     for problem in report.problems:
         which = "" if problem.event_id is None else f" event {problem.event_id}"
         write_line(f"{problem.kind}: tenant {problem.tenant_id}{which}: {problem.detail}")
+
+
+def _of_what(report: ExportReport) -> str:
+    if report.tenant_id is None:
+        return "nothing of it is proven"
+    part = "all" if report.whole else "a part"
+    told = f"{part} of the {report.size} entries that tenant {report.tenant_id} had when they were signed"
+    if report.purged:
+        told += f", {report.purged} of which were purged"
+    if report.redacted:
+        told += f"; the content of {report.redacted} with hidden fields is not proven"
+    if report.uncovered:
+        told += f"; {report.uncovered} that came later are not covered yet"
+    return told

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tenaudit.audit.personal import PersonalFields
     from tenaudit.backends.postgres import PostgresStore
 
-__all__ = ["open_file_store", "open_store", "store_option"]
+__all__ = ["maybe_store_option", "open_file_store", "open_store", "store_option"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 _KNOWN = "known are sqlite:///FILE (a path from here), sqlite:////FILE (a path from the root) and postgresql://..."
@@ -28,16 +28,25 @@ _MAGIC = b"SQLite format 3\0"
 
 def store_option(command: _F) -> _F:
     """Give a command the option `--store`, which the variable `TENAUDIT_STORE` stands in for."""
+    return _store_option(required=True)(command)
+
+
+def maybe_store_option(command: _F) -> _F:
+    """Give a command the option `--store` where it can do without a store; it gets None then."""
+    return _store_option(required=False)(command)
+
+
+def _store_option(*, required: bool) -> Callable[[_F], _F]:
     return click.option(
         "--store",
         "store_url",
-        required=True,
+        required=required,
         envvar="TENAUDIT_STORE",
         show_envvar=True,
         metavar="URL",
         help="sqlite:///FILE for a path from here, sqlite:////FILE for one from the root, or postgresql://... (rather "
         "in the variable: others can read a command line).",
-    )(command)
+    )
 
 
 def open_store(url: str, *, must_exist: bool, personal: PersonalFields | None = None) -> SqliteStore | PostgresStore:

@@ -15,6 +15,7 @@ from tenaudit.errors import ApiError, Reply
 from tenaudit.gate.audit_cursors import AuditCursors
 from tenaudit.gate.audit_export import export_reply
 from tenaudit.gate.audit_openapi import audit_document
+from tenaudit.gate.audit_proofs import checkpoint_answer, consistency_answer, proof_answer
 from tenaudit.gate.audit_reader import AuditReader
 from tenaudit.gate.audit_stats import count_events
 from tenaudit.gate.audit_tail import AuditTail
@@ -161,6 +162,34 @@ class AuditApi:
             ApiError: 400 `invalid_parameter`, 404 `not_found` for a store that cannot count, 503 `unavailable`.
         """
         return _json((await count_events(self._reader, context, parameters)).to_json())
+
+    async def event_proof(
+        self, context: SecurityContext, event_id: str, parameters: Iterable[tuple[str, str]] = ()
+    ) -> Reply:
+        """Answer `GET /audit/events/{id}/proof`: that the event is in the tenant's log (RFC 9162 section 2.1.3).
+
+        Raises:
+            ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
+                `not_found`, 409 `conflict`, 503 `unavailable`.
+        """
+        return _json(await proof_answer(self._reader, context, event_id, parameters))
+
+    async def checkpoint(self, context: SecurityContext, parameters: Iterable[tuple[str, str]] = ()) -> Reply:
+        """Answer `GET /audit/checkpoint`: the newest of the tenant's log (C2SP tlog-checkpoint).
+
+        Raises:
+            ApiError: 400 `invalid_parameter`, 404 `not_found`, 409 `conflict`, 503 `unavailable`.
+        """
+        return _json(await checkpoint_answer(self._reader, context, parameters))
+
+    async def consistency(self, context: SecurityContext, parameters: Iterable[tuple[str, str]]) -> Reply:
+        """Answer `GET /audit/consistency`: that the tenant's log only grew (RFC 9162 section 2.1.4).
+
+        Raises:
+            ApiError: 400 `invalid_parameter`, 403 `missing_role` for a reader from whom fields are hidden, 404
+                `not_found`, 409 `conflict`, 503 `unavailable`.
+        """
+        return _json(await consistency_answer(self._reader, context, parameters))
 
     def document(self) -> Reply:
         """Answer `GET /audit/openapi.json`: the OpenAPI document of all of these."""

@@ -9,6 +9,7 @@ from tenaudit.audit.event import SEVERITIES
 from tenaudit.audit.export import EXPORT_FORMATS
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, FILTERS, PARAMETERS, TAIL_PARAMETERS
 from tenaudit.audit.query import MAX_LIMIT
+from tenaudit.gate.audit_openapi_proofs import CHECKPOINT, CONSISTENCY, PROOF, SIZES
 from tenaudit.gate.described import gate_codes, identity_schemes
 from tenaudit.gate.message import RouteRule
 
@@ -69,7 +70,7 @@ def audit_document(gate: Gate) -> dict[str, Any]:
         >>> from prometheus_client import CollectorRegistry
         >>> from tenaudit.gate import Gate
         >>> sorted(audit_document(Gate("audit", registry=CollectorRegistry()))["paths"])[0]
-        '/audit/events'
+        '/audit/checkpoint'
     """
     describe = _Describer(gate)
     return {
@@ -92,6 +93,31 @@ def _operations(describe: _Describer) -> Iterator[tuple[str, dict[str, Any]]]:
     yield (
         "/audit/events/{event_id}",
         describe("getAuditEvent", "One event.", {json: _EVENT}, [_EVENT_ID], ("not_found", "unavailable")),
+    )
+    proof = ("invalid_parameter", "not_found", "conflict", "unavailable")
+    yield (
+        "/audit/events/{event_id}/proof",
+        describe(
+            "proveAuditEvent",
+            "That an event is in the log (RFC 9162 section 2.1.3).",
+            {json: PROOF},
+            [_EVENT_ID, SIZES["size"]],
+            proof,
+        ),
+    )
+    yield (
+        "/audit/checkpoint",
+        describe("getAuditCheckpoint", "The newest checkpoint of the log.", {json: CHECKPOINT}, [], proof),
+    )
+    yield (
+        "/audit/consistency",
+        describe(
+            "proveAuditGrowth",
+            "That the log only grew (RFC 9162 section 2.1.4).",
+            {json: CONSISTENCY},
+            [SIZES["first"], SIZES["second"]],
+            proof,
+        ),
     )
     files = {kind.content_type.partition(";")[0]: {"type": "string"} for kind in EXPORT_FORMATS.values()}
     yield (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenaudit._kernel.clock import Clock, SystemClock
 from tenaudit.audit import InvalidCursor, StoreError, event_view
-from tenaudit.audit.visible import VisibleQuery
+from tenaudit.audit.visible import VisibleQuery, reached_fields
 from tenaudit.audit.visible_search import WalkBounds, search_visible
 from tenaudit.errors import ApiError
 
@@ -87,6 +87,18 @@ class AuditReader:
             extra = {"action": "policy_engine_failed", "trace_id": context.trace.trace_id}
             _log.exception("policy engine failed", extra=extra)
             return False
+
+    def check_hashes(self, context: SecurityContext) -> None:
+        """Refuse hashes of events to a reader from whom fields of them are hidden: these could be guessed by them.
+
+        A leaf is the hash of a whole event, without salt: who knows the rest of it can try what a hidden field may be,
+        in the hash of the event itself and in that of its neighbour on a path.
+
+        Raises:
+            ApiError: 403 `missing_role`, of `audit_view_unredacted`.
+        """
+        if reached_fields(self._redactor, context.tenant_id):
+            self.gate.policy.check(context, _UNREDACTED)
 
     @property
     def walk_seconds(self) -> float:

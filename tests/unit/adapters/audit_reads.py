@@ -23,6 +23,10 @@ TARGETS = (
     "/audit/tail",
     "/audit/stats",
     "/audit/openapi.json",
+    f"/audit/events/{an_event(1).event_id}/proof?size=2",
+    "/audit/checkpoint",
+    "/audit/consistency?first=2&second=2",
+    "/audit/consistency?first=3",
 )
 OPTIONS: dict[str, Any] = {
     "cursor_keys": [b"k" * 16],
@@ -36,6 +40,7 @@ def gate_and_store(folder: Path) -> tuple[Gate, SqliteStore]:
     async def fill() -> None:
         async with SqliteStore.open(folder / "audit.db") as store:
             await store.append([an_event(0), an_event(1)])
+            await store.seal()
 
     asyncio.run(fill())
     return Gate("audit", registry=CollectorRegistry()), SqliteStore.open(folder / "audit.db")
@@ -43,7 +48,7 @@ def gate_and_store(folder: Path) -> tuple[Gate, SqliteStore]:
 
 def check(answers: list[tuple[int, str, bytes]]) -> None:
     """See that status, media type and body of each answer are right."""
-    page, one, export, refused, tail, stats, document = answers
+    page, one, export, refused, tail, stats, document, *proofs, beyond = answers
     records = [an_event(0).record(), an_event(1).record()]
     assert json.loads(page[2])["events"] == records
     assert json.loads(one[2]) == records[1]
@@ -55,3 +60,8 @@ def check(answers: list[tuple[int, str, bytes]]) -> None:
     assert b"\n:\n\n" in tail[2]
     assert json.loads(stats[2])["events"] == 2
     assert json.loads(document[2])["openapi"] == "3.1.0"
+    proof, checkpoint, growth = (json.loads(body) for _, _, body in proofs)
+    assert [(status, kind) for status, kind, _ in proofs] == [(200, "application/json")] * 3
+    assert (proof["event_id"], proof["index"], proof["size"]) == (str(an_event(1).event_id), 1, 2)
+    assert proof["checkpoint"] == checkpoint["checkpoint"] == growth["checkpoints"][0]
+    assert (beyond[0], json.loads(beyond[2])["errors"][0]["field"]) == (404, "first")

@@ -70,7 +70,7 @@ ENABLE = "ENABLE ROW LEVEL SECURITY"
     [
         *(
             (f"ALTER TABLE tenaudit.{table} NO {FORCE}", f"ALTER TABLE tenaudit.{table} {FORCE}", said)
-            for table in ("events", "events_default", "leaves", "checkpoints", "conflicts")
+            for table in ("events", "events_default", "leaves", "checkpoints", "conflicts", "subtrees")
             for said in [f"not forced on the table {table} for its owner"]
         ),
         *(

@@ -15,7 +15,7 @@ from tenaudit.cli import main
 from tenaudit.testing.conformance import an_event
 from tests.unit.backends.postgres_databases import ROLES, database, execute, run, user
 
-NAMES = ["events", "partitions", "known_tenants", "dead_letters", "retention", "commitments"]
+NAMES = ["events", "partitions", "known_tenants", "dead_letters", "retention", "commitments", "subtrees"]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tenaudit import AuditEvent, Gate
 from tenaudit.audit.parameters import EXPORT_PARAMETERS, FILTERS, PARAMETERS, TAIL_PARAMETERS
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.gate import AuditApi
+from tenaudit.gate.audit_proofs import CONSISTENCY_PARAMETERS, PROOF_PARAMETERS
 from tenaudit.security import ApiKeyAuthenticator, InMemoryApiKeyStore
 
 
@@ -35,6 +36,9 @@ def document(tmp_path: Path, **options: Any) -> dict[str, Any]:
         ("/audit/tail", TAIL_PARAMETERS, ["Last-Event-ID"]),
         ("/audit/stats", FILTERS, []),
         ("/audit/events/{event_id}", {}, ["event_id"]),
+        ("/audit/events/{event_id}/proof", PROOF_PARAMETERS, ["event_id"]),
+        ("/audit/checkpoint", {}, []),
+        ("/audit/consistency", CONSISTENCY_PARAMETERS, []),
         ("/audit/openapi.json", {}, []),
     ],
 )
@@ -80,3 +84,15 @@ def test_it_tells_what_the_gate_refuses(tmp_path: Path) -> None:
         assert operation["x-tenaudit-capability"] == "audit_view"
         assert set(operation["security"][0]) == set(made["components"]["securitySchemes"])
     assert "x-tenaudit-capability" not in made["paths"]["/audit/openapi.json"]["get"]
+
+
+def test_it_tells_of_proofs_what_they_are_and_how_they_are_refused(tmp_path: Path) -> None:
+    paths = document(tmp_path)["paths"]
+    for path in ("/audit/events/{event_id}/proof", "/audit/checkpoint", "/audit/consistency"):
+        responses = paths[path]["get"]["responses"]
+        told = {code: answer.get("x-tenaudit-codes", []) for code, answer in responses.items()}
+        assert "invalid_parameter" in told["400"]
+        assert ("not_found" in told["404"], told["409"]) == (True, ["conflict"])
+        assert paths[path]["get"]["x-tenaudit-capability"] == "audit_view"
+    required = {one["name"]: one["required"] for one in paths["/audit/consistency"]["get"]["parameters"]}
+    assert required == {"first": True, "second": False}

@@ -31,8 +31,8 @@ def audit_routes(
 ) -> list[web.RouteDef]:
     """Return the routes of the audit trail.
 
-    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
-    their description, `/audit/openapi.json`.
+    They are `GET /audit/events`, `/audit/events/{event_id}` and its `/proof`, `/audit/checkpoint`,
+    `/audit/consistency`, `/audit/export`, `/audit/tail`, `/audit/stats` and their description, `/audit/openapi.json`.
 
     Args:
         gate: whose policy decides and whose producer records the reads.
@@ -51,6 +51,19 @@ def audit_routes(
     @require("audit_view")
     async def one_event(request: web.Request) -> web.Response:
         return response_of(await api.one_event(current_context(), request.match_info["event_id"]))
+
+    @require("audit_view")
+    async def event_proof(request: web.Request) -> web.Response:
+        event_id, parameters = request.match_info["event_id"], list(request.query.items())
+        return response_of(await api.event_proof(current_context(), event_id, parameters))
+
+    @require("audit_view")
+    async def checkpoint(request: web.Request) -> web.Response:
+        return response_of(await api.checkpoint(current_context(), list(request.query.items())))
+
+    @require("audit_view")
+    async def consistency(request: web.Request) -> web.Response:
+        return response_of(await api.consistency(current_context(), list(request.query.items())))
 
     @require("audit_view")
     async def export(request: web.Request) -> web.StreamResponse:
@@ -72,6 +85,9 @@ def audit_routes(
     return [
         web.get("/audit/events", list_events),
         web.get("/audit/events/{event_id}", one_event),
+        web.get("/audit/events/{event_id}/proof", event_proof),
+        web.get("/audit/checkpoint", checkpoint),
+        web.get("/audit/consistency", consistency),
         web.get("/audit/export", export),
         web.get("/audit/tail", follow),
         web.get("/audit/stats", stats),

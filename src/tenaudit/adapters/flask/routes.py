@@ -32,8 +32,8 @@ def audit_routes(
 ) -> Blueprint:
     """Return the routes of the audit trail.
 
-    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
-    their description, `/audit/openapi.json`.
+    They are `GET /audit/events`, `/audit/events/{event_id}` and its `/proof`, `/audit/checkpoint`,
+    `/audit/consistency`, `/audit/export`, `/audit/tail`, `/audit/stats` and their description, `/audit/openapi.json`.
 
     Args:
         gate: whose policy decides and whose producer records the reads.
@@ -56,6 +56,24 @@ def audit_routes(
     @require("audit_view")
     def one_event(event_id: str) -> Response:
         return response_of(answer_of(api.one_event(current_context(), event_id), api.deadline))
+
+    @routes.get("/audit/events/<event_id>/proof")
+    @require("audit_view")
+    def event_proof(event_id: str) -> Response:
+        parameters = list(request.args.items(multi=True))
+        return response_of(answer_of(api.event_proof(current_context(), event_id, parameters), api.deadline))
+
+    @routes.get("/audit/checkpoint")
+    @require("audit_view")
+    def checkpoint() -> Response:
+        parameters = list(request.args.items(multi=True))
+        return response_of(answer_of(api.checkpoint(current_context(), parameters), api.deadline))
+
+    @routes.get("/audit/consistency")
+    @require("audit_view")
+    def consistency() -> Response:
+        parameters = list(request.args.items(multi=True))
+        return response_of(answer_of(api.consistency(current_context(), parameters), api.deadline))
 
     @routes.get("/audit/export")
     @require("audit_view")

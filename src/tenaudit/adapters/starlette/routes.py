@@ -34,8 +34,8 @@ def audit_routes(
 ) -> list[BaseRoute]:
     """Return the routes of the audit trail.
 
-    They are `GET /audit/events` and `/audit/events/{event_id}`, `/audit/export`, `/audit/tail`, `/audit/stats` and
-    their description, `/audit/openapi.json`.
+    They are `GET /audit/events`, `/audit/events/{event_id}` and its `/proof`, `/audit/checkpoint`,
+    `/audit/consistency`, `/audit/export`, `/audit/tail`, `/audit/stats` and their description, `/audit/openapi.json`.
 
     Args:
         gate: whose policy decides and whose producer records the reads.
@@ -54,6 +54,19 @@ def audit_routes(
     @require("audit_view")
     async def one_event(request: Request) -> Response:
         return response_of(await api.one_event(current_context(), request.path_params["event_id"]))
+
+    @require("audit_view")
+    async def event_proof(request: Request) -> Response:
+        event_id, parameters = request.path_params["event_id"], request.query_params.multi_items()
+        return response_of(await api.event_proof(current_context(), event_id, parameters))
+
+    @require("audit_view")
+    async def checkpoint(request: Request) -> Response:
+        return response_of(await api.checkpoint(current_context(), request.query_params.multi_items()))
+
+    @require("audit_view")
+    async def consistency(request: Request) -> Response:
+        return response_of(await api.consistency(current_context(), request.query_params.multi_items()))
 
     @require("audit_view")
     async def export(request: Request) -> StreamedResponse:
@@ -75,6 +88,9 @@ def audit_routes(
     return [
         Route("/audit/events", list_events),
         Route("/audit/events/{event_id}", one_event),
+        Route("/audit/events/{event_id}/proof", event_proof),
+        Route("/audit/checkpoint", checkpoint),
+        Route("/audit/consistency", consistency),
         Route("/audit/export", export),
         Route("/audit/tail", follow),
         Route("/audit/stats", stats),

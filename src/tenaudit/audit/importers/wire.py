@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from tenaudit._kernel.ids import unix_ms_of
 from tenaudit.audit.event import AuditEvent, wire_time
-from tenaudit.audit.export import TRAILER
+from tenaudit.audit.export import PROOF, TRAILER
 from tenaudit.audit.importers.fields import object_of, refused_by_model, required_text
 from tenaudit.audit.importers.importer import Found, Passed, Refused
 from tenaudit.audit.importers.json_documents import documents, lines
@@ -84,6 +84,9 @@ class WireImporter:
         Raises:
             Refused: see `event_of_wire`.
         """
+        if isinstance(record, dict) and PROOF in record:
+            # What an export says of an event's proof is not part of the event.
+            record = {name: value for name, value in record.items() if name != PROOF}
         return event_of_wire(record, tenant_id)
 
 

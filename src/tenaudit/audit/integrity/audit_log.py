@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tenaudit.audit.integrity.canonical import canonical_json
 from tenaudit.audit.integrity.checkpoint import Checkpoint, CheckpointError
 from tenaudit.audit.integrity.merkle import CompactRange, leaf_hash
+from tenaudit.audit.integrity.subtree_check import SubtreeCheck
 from tenaudit.audit.ports import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from uuid import UUID
 
+    from tenaudit.audit.integrity.merkle import Subtree
     from tenaudit.audit.retention.history import RetentionHistory
 
 __all__ = ["LoggedLeaf", "SealedRoot", "event_leaf", "find_problems", "roots_of", "seal_link", "whole_checkpoints"]
@@ -87,6 +89,7 @@ def find_problems(
     size: int,
     frontier: Sequence[bytes] | None = None,
     history: RetentionHistory | None = None,
+    subtrees: Iterable[Subtree] = (),
 ) -> Iterator[Problem]:
     """Yield everything that does not fit, in log order.
 
@@ -101,6 +104,7 @@ def find_problems(
         size: the size that the store says the log has.
         frontier: the hashes that the store keeps for the next append, None when it keeps none.
         history: what purges took, None when there never was one.
+        subtrees: the roots of complete subtrees that the store keeps for proofs.
     """
     if history is not None:
         yield from history.problems
@@ -112,6 +116,8 @@ def find_problems(
     # Past a gap or a broken hash every root is another one, and the gap has been reported.
     if not found:
         yield from walk.roots.problems(tenant_id, frontier)
+        for detail in walk.roots.subtrees.wrong(subtrees):
+            yield Problem(tenant_id, None, "subtree", detail)
 
 
 class _Walk:
@@ -211,26 +217,29 @@ class _Roots:
         self._run: list[bytes] = []
         self._right = 0
         self._wrong: int | None = None
+        self.subtrees = SubtreeCheck()
 
     def add(self, stored: bytes) -> None:
         self._run.append(stored)
         size = self._tree.size + len(self._run)
         if len(self._run) >= _RUN or (self._due and self._due[-1].size <= size):
-            self._tree = self._tree.extend(self._run)
-            self._run.clear()
-            self._compare()
+            self._grow()
 
     def problems(self, tenant_id: UUID | str, frontier: Sequence[bytes] | None) -> Iterator[Problem]:
         """Yield the first checkpoint whose root is another one, and a frontier that is not the tree's."""
-        self._tree = self._tree.extend(self._run)
-        self._run.clear()
-        self._compare()
+        self._grow()
         if self._wrong is not None:
             detail = f"the entries {self._right} to {self._wrong - 1} are not those of the checkpoint at {self._wrong}"
             yield Problem(tenant_id, None, "checkpoint", detail)
         if frontier is not None and tuple(frontier) != self._tree.hashes:
             detail = f"the entries {self._right} to {self._tree.size - 1} are not those of the log's frontier"
             yield Problem(tenant_id, None, "checkpoint", detail)
+
+    def _grow(self) -> None:
+        self._tree, completed = self._tree.grown(self._run)
+        self.subtrees.expect(completed)
+        self._run.clear()
+        self._compare()
 
     def _compare(self) -> None:
         while self._due and self._due[-1].size <= self._tree.size:

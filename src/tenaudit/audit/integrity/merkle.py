@@ -8,25 +8,55 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tenaudit._kernel.error import TenauditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["EMPTY_ROOT", "HASH_BYTES", "CompactRange", "MerkleError", "leaf_hash", "node_hash", "root_of"]
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_BYTES",
+    "SUBTREE_BITS",
+    "CompactRange",
+    "MerkleError",
+    "Subtree",
+    "leaf_hash",
+    "node_hash",
+    "root_of",
+]
 
 HASH_BYTES = 32
 
+SUBTREE_BITS = 8
+"""Every eighth level of a tree is kept, from subtrees of 256 leaves on (the height of C2SP tlog-tiles)."""
+
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """Root of the tree without leaves (RFC 9162, section 2.1.1)."""
+
+
+_KEPT = 1 << SUBTREE_BITS
 
 
 class MerkleError(TenauditError, ValueError):
     """A Merkle tree was asked for what it does not have."""
 
     code = "invalid_merkle_input"
+
+
+class Subtree(NamedTuple):
+    """The root of a complete subtree that is kept, so that a proof needs no leaves beneath it.
+
+    Attributes:
+        level: its height, a multiple of `SUBTREE_BITS`; it has `2 ** level` leaves.
+        place: which of its level, from 0: its first leaf is `place << level`.
+        root: its hash, 32 bytes.
+    """
+
+    level: int
+    place: int
+    root: bytes
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -92,19 +122,28 @@ class CompactRange:
         Raises:
             MerkleError: a leaf hash is not 32 bytes; this tree stays as it was.
         """
-        size = self.size
         frontier = list(self.hashes)
-        for leaf in leaves:
-            _check_hash(leaf, "leaf")
-            merged = leaf
-            # Adding one carries through the set low bits of the size: each carry joins two equal subtrees.
-            carry = size
-            while carry & 1:
-                merged = node_hash(frontier.pop(), merged)
-                carry >>= 1
-            frontier.append(merged)
-            size += 1
+        size = _carried(frontier, self.size, leaves)
         return CompactRange(size, tuple(frontier))
+
+    def grown(self, leaves: Sequence[bytes]) -> tuple[CompactRange, list[Subtree]]:
+        """Return the tree with more leaf hashes, and the subtrees to keep that they complete, in that order.
+
+        >>> tree, completed = CompactRange().grown([bytes(32)] * 600)
+        >>> tree.size, [(subtree.level, subtree.place) for subtree in completed]
+        (600, [(8, 0), (8, 1)])
+
+        Raises:
+            MerkleError: a leaf hash is not 32 bytes.
+        """
+        frontier, size, start, completed = list(self.hashes), self.size, 0, list[Subtree]()
+        # Up to each leaf that completes one in the plain way: looking for them at every leaf would cost every leaf.
+        while (last := start + _KEPT - 1 - size % _KEPT) < len(leaves):
+            size = _carried(frontier, size, leaves[start:last])
+            completed += _completed(frontier, size, leaves[last])
+            size, start = size + 1, last + 1
+        size = _carried(frontier, size, leaves[start:])
+        return CompactRange(size, tuple(frontier)), completed
 
     def root(self) -> bytes:
         """Return the root hash; `EMPTY_ROOT` for no leaves."""
@@ -114,6 +153,33 @@ class CompactRange:
         for left in reversed(rest):
             root = node_hash(left, root)
         return root
+
+
+def _carried(frontier: list[bytes], size: int, leaves: Iterable[bytes]) -> int:
+    """Append leaves to a frontier of a tree of *size*, and return the size then."""
+    for leaf in leaves:
+        _check_hash(leaf, "leaf")
+        merged = leaf
+        # Adding one carries through the set low bits of the size: each carry joins two equal subtrees.
+        carry = size
+        while carry & 1:
+            merged = node_hash(frontier.pop(), merged)
+            carry >>= 1
+        frontier.append(merged)
+        size += 1
+    return size
+
+
+def _completed(frontier: list[bytes], size: int, leaf: bytes) -> list[Subtree]:
+    """Append one leaf to a frontier, and return the subtrees to keep that it completes."""
+    _check_hash(leaf, "leaf")
+    merged, level, found = leaf, 0, []
+    while size >> level & 1:
+        merged, level = node_hash(frontier.pop(), merged), level + 1
+        if level % SUBTREE_BITS == 0:
+            found.append(Subtree(level, size >> level, merged))
+    frontier.append(merged)
+    return found
 
 
 def _check_hash(value: object, field: str) -> None:

@@ -7,7 +7,7 @@ told before anything is written.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenaudit.audit import AppendResult, StoreError
 from tenaudit.audit.event import wire_time
@@ -21,7 +21,6 @@ from tenaudit.backends.postgres.rows import plain_uuid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-    from typing import Any
     from uuid import UUID
 
     from tenaudit.backends.postgres.pool import PostgresPool, Session
@@ -31,6 +30,7 @@ __all__ = ["append_rows", "frontier_hashes", "log_origin", "read_tips", "seal_lo
 
 _HASH = 32
 _TIPS_AT_ONCE = 1000
+_NO_SUBTREES: list[tuple[Any, ...]] = [()] * 4
 _number = attrgetter("int")
 
 
@@ -114,14 +114,17 @@ async def _extend(session: Session, fresh: Mapping[int, Sequence[SealedRow]], he
     events: list[tuple[Any, ...]] = []
     leaves: list[bytes] = []
     logs: list[tuple[Any, ...]] = []
+    subtrees: list[tuple[Any, ...]] = []
     for tenant, rows in fresh.items():
         tree, tenant_id = _restored(heads[tenant]), rows[0].tenant_id
         added = [row.leaf for row in rows]
         events += [(*row.values, place, row.salts, row.commitments) for place, row in enumerate(rows, tree.size)]
         leaves += added
-        tree = tree.extend(added)
+        tree, completed = tree.grown(added)
+        subtrees += [(tenant_id, *subtree) for subtree in completed]
         logs.append((tenant_id, tree.size, b"".join(tree.hashes)))
-    if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs)) < len(events):
+    kept = _columns(subtrees) if subtrees else _NO_SUBTREES
+    if await session.value("extend_logs", events, b"".join(leaves), *_columns(logs), *kept) < len(events):
         raise StoreError("an event came in beside the log while it was locked; try again")
 
 

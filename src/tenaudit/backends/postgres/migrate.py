@@ -72,7 +72,7 @@ def known_migrations() -> tuple[Migration, ...]:
     """Return the migrations of this version of tenaudit, in order.
 
     >>> [migration.name for migration in known_migrations()]
-    ['events', 'partitions', 'known_tenants', 'dead_letters', 'retention']
+    ['events', 'partitions', 'known_tenants', 'dead_letters', 'retention', 'commitments', 'subtrees']
     """
     found = [
         Migration(int(name[1]), name[2], file.read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from tenaudit.backends.postgres.erasure import PostgresErasure
 from tenaudit.backends.postgres.log import append_rows, read_tips, seal_logs
 from tenaudit.backends.postgres.partitions import KnownDays, month_after, months_ahead
 from tenaudit.backends.postgres.pool import PostgresPool, PostgresRefusal
+from tenaudit.backends.postgres.proofs import PostgresProofs
 from tenaudit.backends.postgres.reading import READ, PostgresReading
 from tenaudit.backends.postgres.retention import PostgresRetention
 from tenaudit.backends.postgres.rows import plain_uuid
@@ -38,7 +39,7 @@ _SEALED_AT_ONCE = 500
 _MOST_KNOWN_TENANTS = 100_000
 
 
-class PostgresStore(PostgresReading, PostgresErasure, PostgresRetention):
+class PostgresStore(PostgresReading, PostgresErasure, PostgresRetention, PostgresProofs):
     """Keeps events, their log and its checkpoints in the tables that `migrate` makes.
 
     Made by `connect`; awaiting it, or entering it, checks the database at once, and the first use does so otherwise.
@@ -164,10 +165,9 @@ class PostgresStore(PostgresReading, PostgresErasure, PostgresRetention):
     ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint, each tenant from one snapshot of the database.
 
-        Each page of rows has the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere
-        (see `CheckpointKeeper`). Whoever can write all tables can read the secrets too and recompute
-        everything, so only *signed* shows what was cut off behind the last checkpoint, or rewritten whole. Not covered:
-        when a conflict was seen, a conflict row that is deleted, and the secret of the cursors.
+        Each page has the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere (see
+        `CheckpointKeeper`): whoever can write all tables can recompute everything, so only these show what was cut off
+        behind the last checkpoint, or rewritten. Not covered: when a conflict was seen, one deleted, the cursor secret.
         """
         key = await self._opened()
         basis = Basis(key, signed or {}, wall_time(self._clock))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tenaudit.audit import Problem, VerifyReport
 from tenaudit.audit.event import wire_time
-from tenaudit.audit.integrity import Checkpoint
+from tenaudit.audit.integrity import Checkpoint, Subtree
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
 from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf, row_erased
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
@@ -92,6 +92,7 @@ class _Check:
                 head["size"],
                 frontier_hashes(head["frontier"]),
                 self._history(checkpoints, heads[0] if heads else None),
+                self._subtrees(),
             ),
         ]
         # The driver's own kind of UUID costs less than the plain one, which only few need.
@@ -124,6 +125,10 @@ class _Check:
                 proven_leaf(values, digest, self._key, salts, commitments) if present else None,
                 row_erased(salts, commitments),
             )
+
+    def _subtrees(self) -> Iterator[Subtree]:
+        for row in self._rows("walk_subtrees", (None, None), lambda row: (row["level"], row["place"])):
+            yield Subtree(*cast("tuple[Any, ...]", row))
 
     def _strangers(self) -> Iterator[UUID]:
         # A row has one place, and a place one row: as many rows as places that have theirs are all of them.

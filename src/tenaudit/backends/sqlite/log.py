@@ -12,6 +12,7 @@ from tenaudit.audit.retention.moments import wall_time
 from tenaudit.audit.retention.records import RESERVED_ACTIONS
 from tenaudit.audit.retention.steps import DamagedLog
 from tenaudit.backends.sqlite.expiry import ExpiryGate
+from tenaudit.backends.sqlite.proofs import keep_subtrees
 from tenaudit.backends.sqlite.rows import SealedRow, actual_leaf
 from tenaudit.backends.sqlite.transaction import transaction
 from tenaudit.backends.sqlite.verify import LogCheck, hashes_of, log_origin
@@ -140,7 +141,8 @@ class LogFile:
             ],
         )
         first = tree.size
-        tree = tree.extend([row.leaf for row in rows])
+        tree, completed = tree.grown([row.leaf for row in rows])
+        keep_subtrees(connection, self._sql, tenant_id, completed)
         connection.execute(
             self._sql["write_log"], {"tenant_id": tenant_id, "size": tree.size, "frontier": b"".join(tree.hashes)}
         )

@@ -194,3 +194,28 @@ WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :e
 -- delete_mentions: Delete them.
 DELETE FROM conflicts
 WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :escaped) > 0)
+
+-- insert_subtree: Keep the root of a complete subtree of a log.
+INSERT INTO subtrees (tenant_id, level, place, root) VALUES (:tenant_id, :level, :place, :root) ON CONFLICT DO NOTHING
+
+-- sealed_at: Return a tenant's checkpoint at a size, or the newest that its log has.
+SELECT c.size, c.root FROM logs AS l JOIN checkpoints AS c ON c.tenant_id = l.tenant_id AND c.size <= l.size
+WHERE l.tenant_id = :tenant_id AND (:size IS NULL OR c.size = :size) ORDER BY c.size DESC LIMIT 1
+
+-- leaf_of_event: Return the place and the leaf of an event that has a row.
+SELECT l.idx, l.leaf_hash FROM events AS e JOIN leaves AS l ON l.tenant_id = e.tenant_id AND l.event_id = e.event_id
+WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id
+
+-- read_leaves: Return leaves of a log from one place to another.
+SELECT idx AS place, leaf_hash AS root FROM leaves
+WHERE tenant_id = :tenant_id AND idx >= :first AND idx < :end
+
+-- read_subtrees: Return kept subtrees of a level from one place to another.
+SELECT place, root FROM subtrees
+WHERE tenant_id = :tenant_id AND level = :level AND place >= :first AND place < :end
+
+-- walk_leaves: Return the leaves of a log in order.
+SELECT idx, leaf_hash FROM leaves WHERE tenant_id = :tenant_id ORDER BY idx
+
+-- walk_subtrees: Return the kept subtrees of a log by level and place.
+SELECT level, place, root FROM subtrees WHERE tenant_id = :tenant_id ORDER BY level, place

@@ -16,6 +16,7 @@ from tenaudit.backends.sqlite.account import AccountReader
 from tenaudit.backends.sqlite.erasure import SqliteErasure
 from tenaudit.backends.sqlite.follow import follow_log, log_size
 from tenaudit.backends.sqlite.log import LogFile
+from tenaudit.backends.sqlite.proofs import SqliteProofs, fill_subtrees
 from tenaudit.backends.sqlite.retention import SqliteRetention
 from tenaudit.backends.sqlite.rows import event_from_row, uuid_or_text
 from tenaudit.backends.sqlite.search import search_page
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["SqliteStore"]
 
 _PACKAGE = "tenaudit.backends.sqlite"
-_VERSION = 3
+_VERSION = 4
+_FIRST_WITH_SUBTREES = 4
 _APPLICATION_ID = 0x7E4A0D17
 _LARGEST_WRITE = 1000
 
 
-class SqliteStore(SqliteErasure, SqliteRetention):
+class SqliteStore(SqliteErasure, SqliteRetention, SqliteProofs):
     """Keeps events, their log and its checkpoints in one SQLite file.
 
     Made by `open`; awaiting it, or entering it, opens the file at once, and the first use does so otherwise. A
@@ -243,6 +245,8 @@ class SqliteStore(SqliteErasure, SqliteRetention):
             for statement in schema.split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
+        if found < _FIRST_WITH_SUBTREES:
+            fill_subtrees(connection, self._sql)
         if found < _VERSION:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tenaudit.audit import Problem, VerifyReport
-from tenaudit.audit.integrity import Checkpoint
+from tenaudit.audit.integrity import Checkpoint, Subtree
 from tenaudit.audit.integrity.audit_log import LoggedLeaf, find_problems, roots_of, seal_link
 from tenaudit.audit.integrity.row_leaf import ROW_COLUMNS, proven_leaf, row_erased
 from tenaudit.audit.retention.history import KeptTerms, LoggedRecord, RetentionHistory
@@ -88,6 +88,7 @@ class LogCheck:
             0 if log is None else log["size"],
             () if log is None else hashes_of(log["frontier"]),
             self._history(connection, tenant, checkpoints, log),
+            (Subtree(*row) for row in connection.execute(self._sql["walk_subtrees"], whose)),
         )
 
     def _leaves(self, connection: sqlite3.Connection, whose: dict[str, str]) -> Iterator[LoggedLeaf]:

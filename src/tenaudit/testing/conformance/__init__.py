@@ -7,6 +7,7 @@ from tenaudit.testing.conformance.api_keys import ApiKeyStoreConformance
 from tenaudit.testing.conformance.dead_letters import DeadLetterConformance
 from tenaudit.testing.conformance.erasure import ErasureConformance
 from tenaudit.testing.conformance.events import an_event
+from tenaudit.testing.conformance.proofs import ProofConformance
 from tenaudit.testing.conformance.retention import RetentionConformance
 from tenaudit.testing.conformance.sink import SinkConformance
 from tenaudit.testing.conformance.store import StoreConformance
@@ -16,6 +17,7 @@ __all__ = [
     "ApiKeyStoreConformance",
     "DeadLetterConformance",
     "ErasureConformance",
+    "ProofConformance",
     "RetentionConformance",
     "SinkConformance",
     "StoreConformance",

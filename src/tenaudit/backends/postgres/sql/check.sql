@@ -24,7 +24,7 @@ WHERE (
     c.oid IN (SELECT relid FROM pg_partition_tree('tenaudit.events'))
     OR c.oid IN (
       'tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass,
-      'tenaudit.retention_records'::regclass
+      'tenaudit.retention_records'::regclass, 'tenaudit.subtrees'::regclass
     )
   ) AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
 ORDER BY c.relname
@@ -36,7 +36,7 @@ WHERE (
     c.oid IN (SELECT relid FROM pg_partition_tree('tenaudit.events'))
     OR c.oid IN (
       'tenaudit.leaves'::regclass, 'tenaudit.checkpoints'::regclass, 'tenaudit.conflicts'::regclass,
-      'tenaudit.retention_records'::regclass
+      'tenaudit.retention_records'::regclass, 'tenaudit.subtrees'::regclass
     )
   ) AND NOT (
     p.polname = 'tenant'

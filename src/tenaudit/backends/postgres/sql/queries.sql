@@ -38,6 +38,10 @@ WITH added AS (
   UPDATE tenaudit.logs AS l SET size = n.size, frontier = n.frontier
   FROM unnest($3::uuid[], $4::bigint[], $5::bytea[]) AS n (tenant_id, size, frontier)
   WHERE l.tenant_id = n.tenant_id
+), kept AS (
+  -- The roots of complete subtrees; one that is there stays, for verification to judge.
+  INSERT INTO tenaudit.subtrees (tenant_id, level, place, root)
+  SELECT * FROM unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bytea[]) ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM added
 
@@ -174,3 +178,26 @@ SELECT r.idx, r.event_id, r.record, l.leaf_hash
 FROM tenaudit.retention_records AS r LEFT JOIN tenaudit.leaves AS l
   ON l.tenant_id = r.tenant_id AND l.idx = r.idx AND l.event_id = r.event_id
 WHERE r.tenant_id = $1 AND ($2::bigint IS NULL OR r.idx > $2) ORDER BY r.idx LIMIT $3
+
+-- sealed_at: Return a tenant's checkpoint at a size, or the one that its log names as the newest.
+SELECT c.size, c.root FROM tenaudit.logs AS l JOIN tenaudit.checkpoints AS c USING (tenant_id)
+WHERE l.tenant_id = $1 AND c.size = coalesce($2::bigint, l.sealed) AND c.size <= l.sealed
+
+-- leaves_of_events: Return places and leaves of those of some events that have a row; the bounds spare partitions.
+SELECT e.event_id, l.idx, l.leaf_hash FROM tenaudit.events AS e
+JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
+WHERE e.tenant_id = $1 AND e.event_id = ANY($2::uuid[]) AND e.event_id BETWEEN $3 AND $4
+
+-- read_hashes: Return leaves and kept subtrees of some ranges of a log.
+SELECT asked.level, kept.place, kept.root
+FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) AS asked (level, first, past) CROSS JOIN LATERAL (
+  SELECT idx AS place, leaf_hash AS root FROM tenaudit.leaves
+  WHERE asked.level = 0 AND tenant_id = $1 AND idx >= asked.first AND idx < asked.past
+  UNION ALL
+  SELECT place, root FROM tenaudit.subtrees
+  WHERE tenant_id = $1 AND level = asked.level AND place >= asked.first AND place < asked.past
+) AS kept
+
+-- walk_subtrees: Return the kept subtrees of a log by level and place, behind a place.
+SELECT level, place, root FROM tenaudit.subtrees
+WHERE tenant_id = $1 AND ($2::smallint IS NULL OR (level, place) > ($2, $3::bigint)) ORDER BY level, place LIMIT $4
