@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tenaudit.audit.integrity.note_keys import verifier_key
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance.events import TENANT, an_event
 from tests.unit.audit.exported_trail import KEY, Trail, changed
@@ -41,6 +42,20 @@ def read(reader, word, text):
 def test_a_whole_export_is_proven_by_go_too(reader, size):
     answer = read(reader, PUBLIC, b"".join(Trail(size, size).export()))
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"%d\n" % size, b"")
+
+
+def test_hashes_that_stand_for_values_are_proven_by_go_too(reader):
+    events = [an_event(n, payload={"card": {"number": f"4111-{n}"}, "mail": "ada@example.org"}) for n in range(9)]
+    trail = Trail(9, 9, events=events, personal=PersonalFields(["payload.mail", "payload.card"]))
+    lines = trail.lines()
+    hidden = events[4].model_copy(update={"actor_id": "***", "payload": {"card": events[4].payload["card"]}})
+    lines[4] = trail.line(4, shown=hidden)
+    answer = read(reader, PUBLIC, b"".join([*lines, trail.end(9)]))
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"9\n", b"")
+    assert b"ada" not in lines[4]
+    for place, other in ((3, "u-2"), (3, None), (4, "u-2")):
+        forged = [*lines[:place], changed(lines[place], actor_id=other), *lines[place + 1 :], trail.end(9)]
+        assert read(reader, PUBLIC, b"".join(forged)).returncode == 1
 
 
 def test_what_is_done_to_an_export_is_found_by_go_too(reader):

@@ -25,7 +25,7 @@ from tenaudit.audit.integrity.commitments import (
 )
 from tenaudit.audit.integrity.stored import parsed_json
 from tenaudit.audit.personal import PersonalFields
-from tenaudit.backends.postgres.rows import SealedRow
+from tenaudit.backends.sqlite.rows import SealedRow
 from tenaudit.testing.conformance import an_event
 
 KEY = b"k" * 32
@@ -49,7 +49,7 @@ fields = st.lists(
 def sealed(event, personal):
     """Return the record of an event, its openings and its leaf."""
     row = SealedRow(event, KEY, personal)
-    return parsed_json(row.evidence), openings_of(row.salts, row.commitments), row.leaf
+    return parsed_json(row.evidence), openings_of(row.parameters["salts"], row.parameters["commitments"]), row.leaf
 
 
 @given(events, fields, st.data())

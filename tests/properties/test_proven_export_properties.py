@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenaudit.audit.export_check import ExportReport, Leniency
+from tenaudit.audit.personal import PersonalFields
 from tests.unit.audit.exported_trail import Trail, checked
 
-TRAIL = Trail(7, 7)
+TRAIL = Trail(7, 7, personal=PersonalFields())
 EXPORT = TRAIL.export()
 FILE = b"".join(EXPORT)
 

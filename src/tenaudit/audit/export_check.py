@@ -63,6 +63,7 @@ class ExportReport:
         problems: what was found, the first thousand.
         found: how many problems there are.
         proven: events whose content and place are proven.
+        hidden: values of these that are hidden or erased, of which only that they were there is proven.
         redacted: events whose place is proven and whose content, with fields hidden, is not.
         uncovered: events that came after the signed checkpoint, of which nothing is proven.
         size: entries that the log had when it was signed.
@@ -80,6 +81,7 @@ class ExportReport:
     size: int = 0
     purged: int = 0
     whole: bool = False
+    hidden: int = 0
 
     @property
     def verified(self) -> bool:
@@ -95,6 +97,7 @@ class ExportReport:
             "problems": [problem.to_json() for problem in self.problems],
             "problem_count": self.found,
             "proven": self.proven,
+            "hidden": self.hidden,
             "redacted": self.redacted,
             "uncovered": self.uncovered,
             "size": self.size,
@@ -136,6 +139,7 @@ class ExportCheck:
     _found: int = field(init=False, default=0)
     _events: int = field(init=False, default=0)
     _proven: int = field(init=False, default=0)
+    _hidden: int = field(init=False, default=0)
     _redacted: int = field(init=False, default=0)
     _uncovered: int = field(init=False, default=0)
     _before: str | None = field(init=False, default=None)
@@ -197,6 +201,7 @@ class ExportCheck:
             self._tell(event_id, "changed", f"line {number}: the event at index {proof.index} was altered")
         else:
             self._proven += 1
+            self._hidden += proof.hidden
             self._seen.explain(record, proof.index)
 
     def report(self) -> ExportReport:
@@ -220,6 +225,7 @@ class ExportCheck:
             self.tip.size,
             self.tip.size - self._seen.count - missing,
             missing == 0,
+            self._hidden,
         )
 
     def _tell(self, event_id: str | None, kind: str, detail: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tenaudit._kernel.error import TenauditError
+from tenaudit.audit.integrity.exported_leaf import exported_openings
 from tenaudit.audit.integrity.proof import verify_consistency, verify_inclusion
 from tenaudit.audit.ports import StoreError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit.audit.integrity.checkpoint import Checkpoint
+    from tenaudit.audit.integrity.commitments import Openings
 
 __all__ = [
     "BrokenProof",
@@ -88,25 +90,28 @@ class InclusionProof:
         leaf: hash of the event.
         path: hashes from the leaf up.
         checkpoint: where they lead; its text is a leaf of the log of all logs, which is signed.
+        openings: what opens the hashes that the leaf commits to, see `tenaudit.audit.integrity.commitments`.
     """
 
     index: int
     leaf: bytes
     path: tuple[bytes, ...]
     checkpoint: Checkpoint
+    openings: Openings = field(default_factory=dict)
 
     def holds(self) -> bool:
         """Tell whether the path leads from the leaf to the checkpoint's root."""
         return verify_inclusion(self.leaf, self.index, self.checkpoint.size, self.path, self.checkpoint.root)
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{"index", "size", "leaf_hash", "path", "checkpoint"}`, hashes in base64."""
+        """Return `{"index", "size", "leaf_hash", "path", "checkpoint", "openings"}`, hashes of the tree in base64."""
         return {
             "index": self.index,
             "size": self.checkpoint.size,
             "leaf_hash": base64_text(self.leaf),
             "path": [base64_text(one) for one in self.path],
             "checkpoint": self.checkpoint.body(),
+            "openings": exported_openings(self.openings),
         }
 
 

@@ -2,8 +2,9 @@
 
 | line | what it is |
 | --- | --- |
-| an event | its wire form and one more member, `"tenaudit_proof": {"index", "leaf_hash", "path"}` |
-| one with hidden fields | the same, and `"redacted": true` in that member |
+| an event | its wire form and one more member, `"tenaudit_proof": {"index", "leaf_hash", "path", "openings"}` |
+| one with values that are hidden or erased | the same, with null for each of them, and its hash among the openings |
+| one with hidden fields that the leaf has no hash of | the same, and `"redacted": true` in that member |
 | one that the signed checkpoint does not cover | its wire form and `"tenaudit_proof": null` |
 | the last | `{"tenaudit_export": {"complete", "events", "proofs": {"whole", "order", "tip"}}}` |
 
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tenaudit._kernel.error import TenauditError
 from tenaudit.audit.export import EXPORT_FORMATS, PROOF, TRAILER
-from tenaudit.audit.integrity.canonical import MAX_SAFE_INTEGER
+from tenaudit.audit.integrity.canonical import MAX_SAFE_INTEGER, CanonicalError
+from tenaudit.audit.integrity.exported_leaf import exported_leaf, exported_openings, hidden_where_it_is_committed
 from tenaudit.audit.integrity.signed_tip import SignedTip, hash_of, path_of
 from tenaudit.audit.proofs import base64_text
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
+    from tenaudit.audit.event import AuditEvent
     from tenaudit.audit.proofs import InclusionProof
 
 __all__ = [
@@ -90,7 +93,16 @@ class LineProof:
         if type(redacted) is not bool:
             raise ValueError("redacted: is neither true nor false")
         leaf = hash_of(members.get("leaf_hash"), "leaf_hash")
-        return cls(index, leaf, path_of(members.get("path")), redacted, members.get("openings"))
+        openings = members.get("openings")
+        if openings is not None and not isinstance(openings, dict):
+            raise ValueError("openings: is no object")
+        return cls(index, leaf, path_of(members.get("path")), redacted, openings)
+
+    @property
+    def hidden(self) -> int:
+        """How many values of the event only their hash is told of."""
+        told = (self.openings or {}).values()
+        return sum(isinstance(opening, dict) and "hash" in opening for opening in told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +152,36 @@ class ExportClaim:
         return cls(events, whole, cast("Literal['asc', 'desc']", order), read)
 
 
-def proven_line(record: Mapping[str, Any], proof: InclusionProof | None, *, redacted: bool) -> bytes:
-    """Return the line of an event.
+def proven_line(event: AuditEvent, proof: InclusionProof | None, shown: AuditEvent) -> tuple[bytes, bool]:
+    """Return the line of an event, and whether its content is proven.
 
     Args:
-        record: what is shown of it.
+        event: what was logged.
         proof: that of its place; None when the signed checkpoint does not cover it.
-        redacted: whether *record* is less than was logged.
+        shown: what the reader may see of it.
     """
     if proof is None:
-        return _line({**record, PROOF: None})
+        return _line({**shown.record(), PROOF: None}), False
+    logged = event.record()
+    # The tags of what is hidden are the reader's, and not of what was logged.
+    seen = {**shown.record(), "redactions": logged["redactions"]}
+    record, openings = hidden_where_it_is_committed(logged, seen, proof.openings)
     told = {
         "index": proof.index,
         "leaf_hash": base64_text(proof.leaf),
         "path": [base64_text(one) for one in proof.path],
     }
-    return _line({**record, PROOF: told | ({"redacted": True} if redacted else {})})
+    opened = exported_openings(openings)
+    if _has_leaf(record, opened, proof.leaf):
+        return _line({**record, PROOF: {**told, "openings": opened}}), True
+    return _line({**shown.record(), PROOF: {**told, "redacted": True}}), False
+
+
+def _has_leaf(record: Mapping[str, Any], openings: Mapping[str, Mapping[str, str]], leaf: bytes) -> bool:
+    try:
+        return exported_leaf(record, openings) == leaf
+    except CanonicalError:
+        return False
 
 
 def proven_end(claim: ExportClaim) -> bytes:

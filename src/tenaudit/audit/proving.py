@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from tenaudit.audit.integrity.checkpoint import Checkpoint, CheckpointError
+from tenaudit.audit.integrity.commitments import openings_of
 from tenaudit.audit.integrity.merkle import MerkleError
 from tenaudit.audit.integrity.proof import consistency_spans, inclusion_spans
 from tenaudit.audit.integrity.subtrees import span_roots
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from uuid import UUID
 
+    from tenaudit.audit.integrity.commitments import Openings
     from tenaudit.audit.integrity.subtrees import HashRange
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ProvesFromHashes",
     "SealedAt",
     "kept_checkpoint",
+    "kept_openings_of",
     "proven_consistency",
     "proven_event",
     "proven_events",
@@ -83,11 +86,12 @@ class LeavesOf(NamedTuple):
 
 
 class LeafOf(NamedTuple):
-    """Where an event stands."""
+    """Where an event stands, and what opens the hashes that its leaf commits to."""
 
     event_id: UUID
     place: int
     leaf: bytes
+    openings: Openings
 
 
 Ask: TypeAlias = "SealedAt | LeavesOf | Sequence[HashRange]"
@@ -114,11 +118,13 @@ def proven_events(event_ids: Sequence[UUID], size: int | None) -> Generator[Ask,
     checkpoint = yield from sealed_checkpoint(size)
     leaves: Sequence[LeafOf] = yield LeavesOf(event_ids)
     covered = [one for one in leaves if one.place < checkpoint.size]
-    spans = {one: inclusion_spans(one.place, checkpoint.size) for one in covered}
+    spans = {one.place: inclusion_spans(one.place, checkpoint.size) for one in covered}
     roots = yield from _roots({span for several in spans.values() for span in several}, checkpoint)
     proofs = {
-        one.event_id: InclusionProof(one.place, one.leaf, tuple(roots[span] for span in several), checkpoint)
-        for one, several in spans.items()
+        one.event_id: InclusionProof(
+            one.place, one.leaf, tuple(roots[span] for span in spans[one.place]), checkpoint, one.openings
+        )
+        for one in covered
     }
     if not all(proof.holds() for proof in proofs.values()):
         raise BrokenProof(checkpoint)
@@ -147,6 +153,18 @@ def proven_consistency(first: int, second: int | None) -> Generator[Ask, Any, Co
     if not proof.holds():
         raise BrokenProof(later)
     return proof
+
+
+def kept_openings_of(event_id: UUID, salts: bytes | None, commitments: str | None) -> Openings:
+    """Return the openings of a row.
+
+    Raises:
+        StoreError: the row was altered.
+    """
+    try:
+        return openings_of(salts, commitments)
+    except (ValueError, TypeError, RecursionError):
+        raise StoreError(f"event {event_id} was altered; verify the store") from None
 
 
 def kept_checkpoint(origin: str, size: int, root: bytes) -> Checkpoint:

@@ -109,12 +109,12 @@ class ProvenExport:
             raise StoreError(f"event {event.event_id} went while it was exported; export again")
         self._events += 1
         shown = event if self._redaction is None else self._redaction.shown(event)
-        record, redacted = shown.record(), shown != event
+        line, is_proven = proven_line(event, proof, shown)
         if proof is not None:
             self._entries.add(proof.index)
-            if not redacted:
-                self._entries.explain(record, proof.index)
-        return proven_line(record, proof, redacted=redacted)
+            if is_proven:
+                self._entries.explain(event.record(), proof.index)
+        return line
 
     def _other_log(self) -> ConfigurationError:
         said = f"the signed checkpoint at {self._checkpoint.size} is not one of this store's"

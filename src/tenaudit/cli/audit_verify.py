@@ -158,6 +158,8 @@ def _of_what(report: ExportReport) -> str:
     told = f"{part} of the {report.size} entries that tenant {report.tenant_id} had when they were signed"
     if report.purged:
         told += f", {report.purged} of which were purged"
+    if report.hidden:
+        told += f"; {report.hidden} values are hidden or erased, and all else of their events is proven"
     if report.redacted:
         told += f"; the content of {report.redacted} with hidden fields is not proven"
     if report.uncovered:

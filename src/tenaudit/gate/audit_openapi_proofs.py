@@ -27,6 +27,18 @@ SIZES: dict[str, dict[str, Any]] = {
     "first": _parameter("first", "Size of the earlier checkpoint.", required=True),
     "second": _parameter("second", "Size of the later checkpoint; the newest without.", required=False),
 }
+_DIGITS: dict[str, Any] = {"type": "string", "pattern": "^[0-9a-f]+$"}
+_OPENINGS: dict[str, Any] = {
+    "type": "object",
+    "description": "By JSON pointer (RFC 6901), what opens the hashes that the leaf commits to: the salt, of 16 bytes, "
+    "or the hash itself where a value was erased.",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"salt": _DIGITS, "hash": _DIGITS},
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
+}
 PROOF = _object(
     event_id={"type": "string", "format": "uuid"},
     index={"type": "integer", "minimum": 0},
@@ -34,6 +46,7 @@ PROOF = _object(
     leaf_hash=_HASH,
     path=_PATH,
     checkpoint=_BODY,
+    openings=_OPENINGS,
 )
 CHECKPOINT = _object(origin={"type": "string"}, size=_SIZE, root=_HASH, checkpoint=_BODY)
 CONSISTENCY = _object(

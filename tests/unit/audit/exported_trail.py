@@ -6,11 +6,12 @@ import json
 
 from tenaudit.audit.export_check import ExportCheck, Leniency
 from tenaudit.audit.integrity import Checkpoint, CompactRange, RoundError, inclusion_proof, signed_round
-from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.commitments import openings_of
 from tenaudit.audit.integrity.note_keys import new_signer_key, signer_from, verifier_from, verifier_key
 from tenaudit.audit.integrity.signed_tip import signed_tip
 from tenaudit.audit.proofs import InclusionProof
 from tenaudit.audit.proven_export import ExportClaim, ExportFileError, parsed_line, proven_end, proven_line
+from tenaudit.backends.sqlite.rows import SealedRow
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 
 KEY = new_signer_key("audit.example/prod")
@@ -32,11 +33,13 @@ def rounds_of(*bodies):
 
 
 class Trail:
-    """A log of *size* events, *signed* of which the newest checkpoint covers."""
+    """A log of *size* events, *signed* of which the newest checkpoint covers; *personal* is what it can erase."""
 
-    def __init__(self, size, signed, *, events=None):
+    def __init__(self, size, signed, *, events=None, personal=None):
         self.events = events or [an_event(number) for number in range(size)]
-        self.leaves = [event_leaf(event.record()) for event in self.events]
+        rows = [SealedRow(event, b"k" * 32, personal) for event in self.events]
+        self.leaves = [row.leaf for row in rows]
+        self.openings = [openings_of(row.parameters["salts"], row.parameters["commitments"]) for row in rows]
         root = CompactRange().extend(self.leaves[:signed]).root()
         self.checkpoint = Checkpoint(f"tenaudit/tenant/{TENANT}", signed, root)
         rounds = rounds_of(
@@ -44,12 +47,13 @@ class Trail:
         )
         self.tip = signed_tip(lambda: rounds, TENANT)
 
-    def line(self, index, *, redacted=False, record=None):
+    def line(self, index, *, event=None, shown=None):
         proof = None
         if index < self.checkpoint.size:
             path = inclusion_proof(self.leaves, index, self.checkpoint.size)
-            proof = InclusionProof(index, self.leaves[index], path, self.checkpoint)
-        return proven_line(record or self.events[index].record(), proof, redacted=redacted)
+            proof = InclusionProof(index, self.leaves[index], path, self.checkpoint, self.openings[index])
+        event = event or self.events[index]
+        return proven_line(event, proof, shown or event)[0]
 
     def lines(self, *places):
         return [self.line(place) for place in places or range(len(self.events))]

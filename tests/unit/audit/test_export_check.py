@@ -8,23 +8,24 @@ import pytest
 
 from tenaudit.audit.export_check import MAX_PROBLEMS, Leniency
 from tenaudit.audit.integrity import Checkpoint, CompactRange, leaf_hash
-from tenaudit.audit.integrity.audit_log import event_leaf
 from tenaudit.audit.integrity.canonical import CanonicalError
 from tenaudit.audit.integrity.exported_leaf import exported_leaf
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.audit.proven_export import MAX_LINE_BYTES, ExportFileError, parsed_line
 from tenaudit.audit.retention.records import PURGED
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 from tests.unit.audit.exported_trail import KEY, STRANGER, Trail, changed, checked, kinds
 
 TRAIL = Trail(12, 12)
+PERSONAL = PersonalFields(["payload.*"])
 IDS = [str(event.event_id) for event in TRAIL.events]
 
 
 def test_a_whole_export_is_verified():
     report = checked(TRAIL.export())
     assert report.to_json() == {
-        "verified": True, "events": 12, "tenants": 1, "problems": [], "problem_count": 0, "proven": 12, "redacted": 0,
-        "uncovered": 0, "size": 12, "purged": 0, "whole": True,
+        "verified": True, "events": 12, "tenants": 1, "problems": [], "problem_count": 0, "proven": 12, "hidden": 0,
+        "redacted": 0, "uncovered": 0, "size": 12, "purged": 0, "whole": True,
     }  # fmt: skip
 
 
@@ -50,7 +51,18 @@ def test_newest_first_is_an_order_too():
 
 
 OTHERS = changed(TRAIL.line(4), tenant_id=str(OTHER_TENANT))
-MADE_UP = an_event(99, payload={"made": "up"}).record()
+UNLIKE = an_event(99, payload={"made": "up"})
+MADE_UP = UNLIKE.record()
+
+
+def unlike(place):
+    """Return the line of an event with what that of another is."""
+    return changed(TRAIL.line(place), **MADE_UP)
+
+
+def hidden_line(place, trail=TRAIL):
+    """Return a line with a hidden field that the leaf has no hash of."""
+    return trail.line(place, shown=trail.events[place].model_copy(update={"resource_id": "***"}))
 
 
 def proof_of(line):
@@ -78,7 +90,7 @@ def without_place(lines):
         (lambda lines: [lines[1], lines[0], *lines[2:]], [("reordered", IDS[0])]),
         (lambda lines: [*lines[:5], lines[4], *lines[5:]], [("inserted", IDS[4]), ("inserted", None)]),
         (
-            lambda lines: [*lines[:12], TRAIL.line(3, record=MADE_UP), lines[12]],
+            lambda lines: [*lines[:12], unlike(3), lines[12]],
             [("inserted", MADE_UP["event_id"]), ("inserted", None)],
         ),
         (
@@ -88,7 +100,7 @@ def without_place(lines):
         (lambda lines: [*lines[:4], OTHERS, *lines[5:]], [("inserted", IDS[4]), ("missing", None)]),
         (lambda lines: [*lines[:4], lines[12], *lines[5:]], [("inserted", None), ("missing", None)]),
         (lambda lines: [*lines[:3], without_place(lines), *lines[4:]], [("uncovered", IDS[3]), ("missing", None)]),
-        (lambda lines: [*lines[:3], TRAIL.line(3, redacted=True), *lines[4:]], [("redacted", IDS[3])]),
+        (lambda lines: [*lines[:3], hidden_line(3), *lines[4:]], [("redacted", IDS[3])]),
     ],
 )  # fmt: skip
 def test_what_is_done_to_the_lines_is_found_and_named(tampered, found):
@@ -133,14 +145,71 @@ def test_a_hash_has_one_spelling():
     assert kinds(checked(lines)) == [("inserted", IDS[3]), ("missing", None)]
 
 
-def test_openings_of_commitments_are_not_known_yet():
+@pytest.mark.parametrize(
+    "openings",
+    [
+        {"/actor_id": {"salt": "00"}},
+        {"/actor_id": {"salt": "00" * 16}},
+        {"/actor_id": {"hash": "00" * 32}},
+        {"/actor_id": {"salt": "00" * 32}},
+        {"/actor_id": {"salt": "00" * 16, "hash": "00" * 32}},
+        {"/actor_id": {"salt": 5}},
+        {"/actor_id": "00" * 16},
+        {"/nothing": {"salt": "00" * 16}},
+        {"": {"salt": "00" * 16}},
+    ],
+)
+def test_openings_that_are_not_those_of_the_event_prove_nothing(openings):
     lines = TRAIL.export()
-    whole = json.loads(lines[3])["tenaudit_proof"]
-    lines[3] = changed(lines[3], tenaudit_proof={**whole, "openings": {"/actor_id": {"salt": "00"}}})
+    lines[3] = changed(lines[3], tenaudit_proof={**proof_of(lines[3]), "openings": openings})
     assert kinds(checked(lines)) == [("changed", IDS[3])]
     with pytest.raises(CanonicalError, match="openings: "):
-        exported_leaf(TRAIL.events[0].record(), {})
-    assert exported_leaf(TRAIL.events[0].record()) == event_leaf(TRAIL.events[0].record())
+        exported_leaf({"actor_id": None}, {"/actor_id": {"salt": "00"}})
+
+
+def test_a_hash_for_a_value_is_no_member_of_the_event():
+    trail = Trail(3, 3, personal=PERSONAL)
+    hidden = trail.events[1].model_copy(update={"actor_id": "***"})
+    line = json.loads(trail.line(1, shown=hidden))
+    proof = line.pop("tenaudit_proof")
+    place, opening = next(iter(proof["openings"].items()))
+    forged = {**line, "commitments": {place: opening["hash"]}, "tenaudit_proof": {**proof, "openings": {}}}
+    lines = [trail.line(0), json.dumps(forged).encode() + b"\n", trail.line(2), trail.end(3)]
+    assert kinds(checked(lines)) == [("changed", str(trail.events[1].event_id))]
+
+
+def test_what_is_hidden_and_committed_to_leaves_the_rest_proven():
+    events = [an_event(n, payload={"mail": "ada@example.org", "amount": n}) for n in range(3)]
+    trail = Trail(3, 3, events=events, personal=PersonalFields(["payload.mail"]))
+    whole = checked(trail.export())
+    assert (whole.verified, whole.proven, whole.hidden) == (True, 3, 0)
+    shown = [
+        # Masked, removed with its key, and nothing at all.
+        events[0].model_copy(update={"actor_id": "****", "redactions": ("actor_id:mask",)}),
+        events[1].model_copy(update={"payload": {"amount": 1}}),
+        events[2],
+    ]
+    lines = [trail.line(n, shown=event) for n, event in enumerate(shown)]
+    report = checked([*lines, trail.end(3)])
+    assert (report.verified, report.proven, report.hidden, report.redacted) == (True, 3, 2, 0)
+    assert b"u-1" not in lines[0]
+    assert b"ada" not in lines[1]
+    assert trail.openings[0]["/actor_id"].encode() not in lines[0]
+    # What stands where only a hash is told is nothing that was proven.
+    for forged in ("u-2", {}, 0):
+        record = {**json.loads(lines[0]), "actor_id": forged}
+        again = [json.dumps(record).encode() + b"\n", *lines[1:], trail.end(3)]
+        assert kinds(checked(again)) == [("changed", str(events[0].event_id))]
+
+
+def test_a_hidden_field_that_is_not_committed_to_is_not_proven_beside_one_that_is():
+    trail = Trail(2, 2, personal=PERSONAL)
+    shown = trail.events[0].model_copy(update={"actor_id": None, "resource_id": "***"})
+    line = trail.line(0, shown=shown)
+    report = checked([line, trail.line(1), trail.end(2)])
+    assert (report.proven, report.redacted) == (1, 1)
+    # Nothing of the salts or hashes, with which values could be tried out.
+    assert "openings" not in proof_of(line)
 
 
 def test_events_behind_the_signed_checkpoint_are_counted_and_not_passed():
@@ -153,14 +222,13 @@ def test_events_behind_the_signed_checkpoint_are_counted_and_not_passed():
 
 
 def test_redacted_lines_prove_their_place_and_are_counted():
-    hidden = {**TRAIL.events[4].record(), "actor_id": "***"}
     lines = TRAIL.export()
-    lines[4] = TRAIL.line(4, redacted=True, record=hidden)
+    lines[4] = hidden_line(4)
     report = checked(lines)
     assert (report.verified, report.proven, report.redacted, report.whole) == (False, 11, 1, True)
     lenient = checked(lines, leniency=Leniency(unproven=True))
     assert (lenient.verified, lenient.redacted) == (True, 1)
-    lines[5] = TRAIL.line(4, redacted=True, record={**TRAIL.events[5].record(), "actor_id": "***"})
+    lines[5] = changed(hidden_line(4), **{**TRAIL.events[5].record(), "actor_id": "***"})
     assert kinds(checked(lines, leniency=Leniency(unproven=True))) == [("inserted", IDS[5]), ("missing", None)]
 
 
@@ -176,7 +244,7 @@ def test_what_a_proven_purge_took_is_no_gap():
     trail_2 = Trail(5, 5, events=[an_event(0), an_event(1), later, an_event(3), an_event(4)])
     untrue = checked([*trail_2.lines(0, 2, 4), trail_2.end(3)])
     assert [one.detail for one in untrue.problems if one.kind == "missing"] == ["the export has no entries from 3 to 3"]
-    unproven = [*trail.lines(0, 3, 5, 6), trail.line(7, redacted=True), trail.end(5)]
+    unproven = [*trail.lines(0, 3, 5, 6), hidden_line(7, trail), trail.end(5)]
     gaps = [one.detail for one in checked(unproven, leniency=Leniency(unproven=True)).problems]
     assert gaps == ["the export has no entries from 1 to 2", "the export has no entries from 4 to 4"]
 

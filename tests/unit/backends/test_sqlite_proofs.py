@@ -15,7 +15,8 @@ from tenaudit.testing.conformance import an_event
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT
 from tenaudit.testing.conformance.retention_suite import NOW, aged
 
-EVENTS = [an_event(number) for number in range(600)]
+# Without an actor there are no salts, as in old files.
+EVENTS = [an_event(number, actor_id=None) for number in range(600)]
 IDS = [event.event_id for event in EVENTS]
 
 
@@ -24,7 +25,7 @@ def path(tmp_path):
     async def fill():
         async with SqliteStore.open(tmp_path / "audit.db") as store:
             await store.append(EVENTS)
-            await store.append([an_event(number, tenant_id=OTHER_TENANT) for number in range(256)])
+            await store.append([an_event(number, actor_id=None, tenant_id=OTHER_TENANT) for number in range(256)])
             await store.seal()
 
     asyncio.run(fill())
@@ -124,6 +125,8 @@ def test_a_file_that_is_older_than_its_subtrees_gets_them(path, version):
     whole = proofs(path)
     kept = change(path, "SELECT * FROM subtrees")
     change(path, "DROP TABLE subtrees", f"PRAGMA user_version = {version}")
+    if version < 3:
+        change(path, "ALTER TABLE events DROP COLUMN salts", "ALTER TABLE events DROP COLUMN commitments")
     if version == 1:
         drop = [f"ALTER TABLE logs DROP COLUMN {name}" for name in ("retention_days", "purged_before", "held")]
         change(path, "DROP TABLE retention_default", "DROP TABLE retention_records", *drop)

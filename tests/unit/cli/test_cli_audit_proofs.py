@@ -130,7 +130,7 @@ def test_what_came_after_the_signature_is_counted_and_not_passed(signed, capsys)
 
 
 def test_hidden_fields_are_not_proven(signed, capsys):
-    text, _ = exported(capsys, "--redact", "actor_id", "--to", "2026-11-24T06:00:03Z")
+    text, _ = exported(capsys, "--redact", "resource_id", "--to", "2026-11-24T06:00:03Z")
     code, report = verified(capsys, text)
     assert (code, report["proven"], report["redacted"]) == (1, 0, 3)
     assert {one["kind"] for one in report["problems"]} == {"redacted"}

@@ -34,6 +34,7 @@ __all__ = [
     "commitment",
     "committed_leaf",
     "erased_places",
+    "hidden_opening",
     "is_again",
     "kept_openings",
     "openings_of",
@@ -51,6 +52,7 @@ ACTOR_ONLY = (ACTOR,)
 
 Openings: TypeAlias = "Mapping[str, str]"
 
+_COMMITMENTS = "commitments"
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _OPENING = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _SALT_DIGITS = 2 * SALT_BYTES
@@ -104,10 +106,12 @@ def committed_leaf(record: Mapping[str, Any], openings: Openings) -> bytes:
         >>> committed_leaf(erased, {"/actor_id": commitment(bytes(16), '"alice"')}) == leaf
         True
     """
+    if _COMMITMENTS in record:
+        raise ValueError(f"{_COMMITMENTS} is no field of an event")
     if not openings:
         return leaf_hash(canonical_json(record))
     hashes = {place: _hash_at(record, place, opening) for place, opening in openings.items()}
-    return leaf_hash(canonical_json({**without(record, openings), "commitments": hashes}))
+    return leaf_hash(canonical_json({**without(record, openings), _COMMITMENTS: hashes}))
 
 
 def _hash_at(record: Mapping[str, Any], place: str, opening: str) -> str:
@@ -144,8 +148,13 @@ def value_at(record: Mapping[str, Any], place: str) -> Any:
     return value
 
 
-def without(record: Mapping[str, Any], places: Iterable[str]) -> dict[str, Any]:
+def without(record: Mapping[str, Any], places: Iterable[str], *, is_there: bool = True) -> dict[str, Any]:
     """Return a copy with null at some places; what no place leads through is shared with the original.
+
+    Args:
+        record: the original.
+        places: JSON pointers.
+        is_there: whether there is a value at each; else the last key of one may be missing, and is put in.
 
     Raises:
         ValueError: a place is not there.
@@ -162,7 +171,8 @@ def without(record: Mapping[str, Any], places: Iterable[str]) -> dict[str, Any]:
                 node[_key(node, token)] = below
                 copied.add(id(below))
             node = below
-        _below(node, last, place)
+        if is_there or not isinstance(node, dict):
+            _below(node, last, place)
         node[_key(node, last)] = None
     return copy
 
@@ -251,6 +261,11 @@ def kept_openings(record: Mapping[str, Any], openings: Openings, erased: Iterabl
     gone = {*erased}
     kept = {place: _hash_at(record, place, one) if place in gone else one for place, one in openings.items()}
     return _openings_text(kept)
+
+
+def hidden_opening(record: Mapping[str, Any], place: str, opening: str) -> str:
+    """Return what tells the hash of a place and not its value."""
+    return _hash_at(record, place, opening)
 
 
 def erased_places(openings: Openings) -> frozenset[str]:

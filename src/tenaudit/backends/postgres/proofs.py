@@ -6,12 +6,12 @@ from abc import abstractmethod
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tenaudit.audit.proving import Ask, LeafOf, LeavesOf, ProvesFromHashes, SealedAt, kept_checkpoint
+from tenaudit.audit.proving import Ask, LeafOf, LeavesOf, ProvesFromHashes, SealedAt, kept_checkpoint, kept_openings_of
 from tenaudit.backends.postgres.log import log_origin
 from tenaudit.backends.postgres.rows import plain_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from uuid import UUID
 
     from tenaudit.backends.postgres.pool import PostgresPool, Session
@@ -55,8 +55,14 @@ async def _answer(session: Session, tenant_id: UUID, ask: Ask) -> Any:
                 return []
             bounds = min(event_ids, key=_number), max(event_ids, key=_number)
             rows = await session.rows("leaves_of_events", tenant_id, event_ids, *bounds)
-            return [LeafOf(plain_uuid(row["event_id"]), row["idx"], row["leaf_hash"]) for row in rows]
+            return [_leaf_of(row) for row in rows]
         case ranges:
             columns = [list(column) for column in zip(*ranges, strict=True)]
             rows = await session.rows("read_hashes", tenant_id, *columns)
             return {(row["level"], row["place"]): row["root"] for row in rows}
+
+
+def _leaf_of(row: Mapping[str, Any]) -> LeafOf:
+    event_id = plain_uuid(row["event_id"])
+    openings = kept_openings_of(event_id, row["salts"], row["commitments"])
+    return LeafOf(event_id, row["idx"], row["leaf_hash"], openings)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenaudit.audit.integrity import HASH_BYTES, CompactRange, Subtree
-from tenaudit.audit.proving import Ask, LeafOf, LeavesOf, ProvesFromHashes, SealedAt, kept_checkpoint
+from tenaudit.audit.proving import Ask, LeafOf, LeavesOf, ProvesFromHashes, SealedAt, kept_checkpoint, kept_openings_of
 from tenaudit.backends.sqlite.transaction import transaction
 from tenaudit.backends.sqlite.verify import log_origin
 
@@ -65,7 +65,8 @@ def _answer(connection: sqlite3.Connection, statements: dict[str, str], tenant_i
                 which = {**whose, "event_id": str(event_id)}
                 row = connection.execute(statements["leaf_of_event"], which).fetchone()
                 if row is not None:
-                    found.append(LeafOf(event_id, row["idx"], row["leaf_hash"]))
+                    openings = kept_openings_of(event_id, row["salts"], row["commitments"])
+                    found.append(LeafOf(event_id, row["idx"], row["leaf_hash"], openings))
             return found
         case ranges:
             return {

@@ -203,7 +203,7 @@ SELECT c.size, c.root FROM logs AS l JOIN checkpoints AS c ON c.tenant_id = l.te
 WHERE l.tenant_id = :tenant_id AND (:size IS NULL OR c.size = :size) ORDER BY c.size DESC LIMIT 1
 
 -- leaf_of_event: Return the place and the leaf of an event that has a row.
-SELECT l.idx, l.leaf_hash FROM events AS e JOIN leaves AS l ON l.tenant_id = e.tenant_id AND l.event_id = e.event_id
+SELECT l.idx, l.leaf_hash, e.salts, e.commitments FROM events AS e JOIN leaves AS l ON l.tenant_id = e.tenant_id AND l.event_id = e.event_id
 WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id
 
 -- read_leaves: Return leaves of a log from one place to another.

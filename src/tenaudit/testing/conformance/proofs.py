@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tenaudit.audit.integrity import CompactRange, consistency_proof, inclusion_proof
 from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.exported_leaf import exported_leaf
 from tenaudit.audit.proofs import NotSealed, ProofError, Proves, UnknownEvent, UnknownSize
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 
@@ -53,7 +54,7 @@ class ProofConformance(ABC):
 
     def test_every_event_is_proven_at_every_checkpoint(self, tmp_path: Path) -> None:
         """Index, leaf and path are those of the tree over the events, which anybody can grow."""
-        events = [an_event(number) for number in range(_SIZES[-1])]
+        events = [_plain(number) for number in range(_SIZES[-1])]
         leaves = [event_leaf(event.record()) for event in events]
 
         async def case(store: Store, proves: Proves) -> None:
@@ -77,7 +78,7 @@ class ProofConformance(ABC):
 
     def test_every_checkpoint_extends_the_ones_before(self, tmp_path: Path) -> None:
         """A consistency proof leads from each checkpoint to each later one."""
-        events = [an_event(number) for number in range(_SIZES[-1])]
+        events = [_plain(number) for number in range(_SIZES[-1])]
         leaves = [event_leaf(event.record()) for event in events]
 
         async def case(store: Store, proves: Proves) -> None:
@@ -89,6 +90,21 @@ class ProofConformance(ABC):
                     assert proof.path == consistency_proof(leaves, first, second)
                     assert proof.holds()
             assert await proves.prove_growth(TENANT, 1) == await proves.prove_growth(TENANT, 1, _SIZES[-1])
+
+        self._run(tmp_path, case)
+
+    def test_the_leaf_of_every_proof_is_that_of_its_event(self, tmp_path: Path) -> None:
+        """With what opens the hashes that it commits to, where it commits to any."""
+
+        async def case(store: Store, proves: Proves) -> None:
+            payload = {"client_ip": "192.0.2.7", "amount": 5}
+            events = [an_event(0), _plain(1), an_event(2, payload=payload), _plain(3, payload=payload)]
+            await store.append(events)
+            await store.seal()
+            found = await proves.prove_events(TENANT, [event.event_id for event in events])
+            for event in events:
+                proof = found.proofs[event.event_id]
+                assert exported_leaf(event.record(), proof.to_json()["openings"]) == proof.leaf
 
         self._run(tmp_path, case)
 
@@ -136,12 +152,12 @@ class ProofConformance(ABC):
         """The same id in two tenants has two proofs, and nobody gets another's."""
 
         async def case(store: Store, proves: Proves) -> None:
-            theirs = [an_event(number, tenant_id=OTHER_TENANT, payload={"theirs": number}) for number in range(300)]
-            await store.append([*theirs, an_event(7)])
+            theirs = [_plain(number, tenant_id=OTHER_TENANT, payload={"theirs": number}) for number in range(300)]
+            await store.append([*theirs, _plain(7)])
             await store.seal()
             mine = await proves.prove_event(TENANT, an_event(7).event_id)
             assert (mine.index, mine.checkpoint.size, mine.path) == (0, 1, ())
-            assert mine.leaf == event_leaf(an_event(7).record())
+            assert mine.leaf == event_leaf(_plain(7).record())
             other = await proves.prove_event(OTHER_TENANT, an_event(7).event_id)
             assert (other.index, other.leaf) == (7, event_leaf(theirs[7].record()))
             assert (mine.checkpoint.origin, other.checkpoint.origin) == tuple(
@@ -152,6 +168,11 @@ class ProofConformance(ABC):
             assert (await store.verify()).verified
 
         self._run(tmp_path, case)
+
+
+def _plain(number: int, **fields: object) -> AuditEvent:
+    """Return an event of nobody: a store may commit to a person's values by hashes that nobody can make again."""
+    return an_event(number, **{"actor_id": None} | fields)
 
 
 async def _sealed(store: Store, events: list[AuditEvent]) -> None:

@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,7 +26,10 @@ type place struct {
 	Path       []string `json:"path"`
 	Checkpoint string   `json:"checkpoint"`
 	Note       string   `json:"note"`
+	Openings   map[string]opening
 }
+
+type opening struct{ Salt, Hash string }
 
 type growth struct {
 	Path        []string `json:"path"`
@@ -67,7 +72,7 @@ func in(at place, size int64, root, leaf tlog.Hash) error {
 }
 
 // What json.Encoder writes of these events, in the order of names and without spaces, is canonical (RFC 8785).
-func canonical(record map[string]any) []byte {
+func canonical(record any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -75,6 +80,31 @@ func canonical(record map[string]any) []byte {
 		return nil
 	}
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
+}
+
+// Puts a hash in the place of each value that the leaf commits to by one: SHA-256 of the salt and the canonical value.
+func committed(record map[string]any, openings map[string]opening) error {
+	hashes := map[string]any{}
+	for pointer, one := range openings {
+		steps := strings.Split(pointer, "/")[1:]
+		inner, last := record, steps[len(steps)-1]
+		for _, step := range steps[:len(steps)-1] {
+			inner = inner[step].(map[string]any)
+		}
+		value, there := inner[last]
+		if salt, err := hex.DecodeString(one.Salt); err != nil || !there {
+			return fmt.Errorf("nothing at %s", pointer)
+		} else if one.Salt != "" {
+			one.Hash = fmt.Sprintf("%x", sha256.Sum256(append(salt, canonical(value)...)))
+		} else if value != nil {
+			return fmt.Errorf("a value at %s, which was erased", pointer)
+		}
+		inner[last], hashes[pointer] = nil, one.Hash
+	}
+	if len(hashes) > 0 {
+		record["commitments"] = hashes
+	}
+	return nil
 }
 
 func export(lines [][]byte, key string) (int, error) {
@@ -117,6 +147,9 @@ func export(lines [][]byte, key string) (int, error) {
 			return number, err
 		}
 		delete(record, "tenaudit_proof")
+		if err = committed(record, at.Openings); err != nil {
+			return number, err
+		}
 		if err = in(at, size, root, tlog.RecordHash(canonical(record))); err != nil {
 			return number, err
 		}

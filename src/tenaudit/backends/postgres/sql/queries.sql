@@ -184,7 +184,7 @@ SELECT c.size, c.root FROM tenaudit.logs AS l JOIN tenaudit.checkpoints AS c USI
 WHERE l.tenant_id = $1 AND c.size = coalesce($2::bigint, l.sealed) AND c.size <= l.sealed
 
 -- leaves_of_events: Return places and leaves of those of some events that have a row; the bounds spare partitions.
-SELECT e.event_id, l.idx, l.leaf_hash FROM tenaudit.events AS e
+SELECT e.event_id, l.idx, l.leaf_hash, e.salts, e.commitments FROM tenaudit.events AS e
 JOIN tenaudit.leaves AS l ON l.tenant_id = e.tenant_id AND l.idx = e.log_index AND l.event_id = e.event_id
 WHERE e.tenant_id = $1 AND e.event_id = ANY($2::uuid[]) AND e.event_id BETWEEN $3 AND $4
 
