@@ -17,6 +17,7 @@ from tenaudit.audit.ports import (
     SinkUnavailable,
     Store,
     StoreError,
+    VerifyPart,
     VerifyReport,
 )
 from tenaudit.audit.producer import AuditProducer
@@ -76,6 +77,7 @@ __all__ = [
     "SpoolStats",
     "Store",
     "StoreError",
+    "VerifyPart",
     "VerifyReport",
     "audited",
     "bind_producer",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from uuid import UUID
 
-from tenaudit._kernel.error import TenauditError
+from tenaudit._kernel.error import ConfigurationError, TenauditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "SinkUnavailable",
     "Store",
     "StoreError",
+    "VerifyPart",
     "VerifyReport",
 ]
 
@@ -81,7 +83,7 @@ class Problem:
     Args:
         tenant_id: whose log it is in; the raw text where tampering left no UUID.
         event_id: the event it is about, None when no event can be named.
-        kind: `changed`, `missing`, `inserted`, `truncated`, `checkpoint`, `subtree` or `purge`.
+        kind: `changed`, `missing`, `inserted`, `truncated`, `checkpoint`, `subtree`, `purge` or `erasure`.
         detail: one sentence for a person.
     """
 
@@ -113,6 +115,36 @@ class VerifyReport:
         """Return `{"verified", "events", "tenants", "problems"}`."""
         problems = [problem.to_json() for problem in self.problems]
         return {"verified": self.verified, "events": self.events, "tenants": self.tenants, "problems": problems}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPart:
+    """One of several parts of a verification, each of which checks some tenants: every tenant is in exactly one.
+
+    Args:
+        number: which, from 1.
+        of: how many there are.
+
+    Raises:
+        ConfigurationError: there is no such part.
+
+    Example:
+        >>> from uuid import UUID
+        >>> [VerifyPart(number, 3).has(UUID(int=5)) for number in (1, 2, 3)].count(True)
+        1
+    """
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise ConfigurationError(f"part must be one of 1 to {self.of}, and not {self.number}")
+
+    def has(self, tenant_id: UUID | str) -> bool:
+        """Tell whether a tenant is in it; tampering may have left any text for one."""
+        # Not by its place among the others, for one may come in meanwhile.
+        return zlib.crc32(str(tenant_id).encode("utf-8", "surrogateescape")) % self.of == self.number - 1
 
 
 class Sink(Protocol):
@@ -155,9 +187,19 @@ class Store(Protocol):
         ...
 
     async def verify(
-        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+        self,
+        tenant_id: UUID | None = None,
+        *,
+        signed: Mapping[UUID, Sequence[Checkpoint]] | None = None,
+        part: VerifyPart | None = None,
     ) -> VerifyReport:
-        """Recompute everything and report what does not fit, checkpoints that were kept elsewhere among it."""
+        """Recompute everything and report what does not fit, checkpoints that were kept elsewhere among it.
+
+        Args:
+            tenant_id: whose log only, None for all.
+            signed: checkpoints by tenant that the logs must have had.
+            part: which tenants, if not all.
+        """
         ...
 
     async def close(self) -> None:

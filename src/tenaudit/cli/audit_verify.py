@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -11,11 +12,12 @@ import click
 from click.core import ParameterSource
 
 from tenaudit._kernel.error import ConfigurationError
-from tenaudit.audit import Problem
+from tenaudit.audit import Problem, VerifyPart
 from tenaudit.audit.export_check import ExportReport, Leniency
 from tenaudit.audit.integrity.log_of_logs import ALL_LOGS, LogOfLogs, RoundError, tenant_of
 from tenaudit.backends.checkpoint_file import read_rounds
 from tenaudit.cli.audit_verify_export import check_export
+from tenaudit.cli.audit_verify_jobs import MAX_JOBS, verify_in_processes
 from tenaudit.cli.checkpoint_keys import read_verifiers
 from tenaudit.cli.output import json_option, write_json, write_line
 from tenaudit.cli.store_url import maybe_store_option, open_store
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["verify"]
 
+_PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+
 
 class _Options(TypedDict):
     export: Path | None
@@ -36,9 +40,20 @@ class _Options(TypedDict):
     tenant: UUID | None
     checkpoints: Path | None
     keys: tuple[str, ...]
+    part: VerifyPart | None
+    jobs: int
     whole: bool
     allow_unproven: bool
     as_json: bool
+
+
+def _part(_ctx: click.Context, _option: click.Parameter, text: str | None) -> VerifyPart | None:
+    if text is None:
+        return None
+    found = _PART.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter("must be K/N, such as 1/4")
+    return VerifyPart(int(found[1]), int(found[2]))
 
 
 @click.command(
@@ -59,6 +74,19 @@ class _Options(TypedDict):
     multiple=True,
     metavar="KEY",
     help="Verifier key of the checkpoints, as text or in a file; repeat it for each.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, MAX_JOBS),
+    default=1,
+    show_default=True,
+    help="Check tenants in this many processes at once.",
+)
+@click.option(
+    "--part",
+    callback=_part,
+    metavar="K/N",
+    help="Check the tenants of one of N parts only, so that several machines can share the work.",
 )
 @click.option("--whole", is_flag=True, help="An export must have every event up to its signed checkpoint.")
 @click.option(
@@ -91,9 +119,15 @@ def _check_usage(ctx: click.Context, options: _Options) -> None:
         named = ctx.get_parameter_source("store_url") is ParameterSource.COMMANDLINE
         if named or options["checkpoints"] is not None:
             raise click.UsageError("an export is checked without --store and --checkpoints")
+        if options["part"] is not None or options["jobs"] > 1:
+            raise click.UsageError("an export is one log, which is not divided; leave out --part and --jobs")
         if not options["keys"]:
             raise click.UsageError("an export is checked with the verifier key of its checkpoints; give --key")
         return
+    if options["tenant"] is not None and (options["part"] is not None or options["jobs"] > 1):
+        raise click.UsageError("--tenant is one log, which is not divided; leave out --part and --jobs")
+    if options["part"] is not None and options["jobs"] > 1:
+        raise click.UsageError("--jobs makes the parts itself; leave out --part")
     if options["whole"] or options["allow_unproven"]:
         raise click.UsageError("--whole and --allow-unproven are for an export; name its file")
     if options["store_url"] is None:
@@ -111,7 +145,10 @@ def _of_store(options: _Options) -> VerifyReport:
     checkpoints, store_url = options["checkpoints"], options["store_url"]
     assert store_url is not None
     signed, problems = _signed(checkpoints, options["keys"]) if checkpoints else ({}, ())
-    report = asyncio.run(_verify(store_url, options["tenant"], signed))
+    if options["jobs"] > 1:
+        # Each part tells what is wrong with the file of checkpoints, too.
+        return asyncio.run(verify_in_processes(store_url, checkpoints, options["keys"], options["jobs"]))
+    report = asyncio.run(_verify(store_url, options["tenant"], signed, options["part"]))
     return replace(report, problems=(*problems, *report.problems))
 
 
@@ -131,9 +168,11 @@ def _signed(path: Path, keys: Sequence[str]) -> tuple[dict[UUID, list[Checkpoint
     return signed, ()
 
 
-async def _verify(store_url: str, tenant: UUID | None, signed: Mapping[UUID, Sequence[Checkpoint]]) -> VerifyReport:
+async def _verify(
+    store_url: str, tenant: UUID | None, signed: Mapping[UUID, Sequence[Checkpoint]], part: VerifyPart | None
+) -> VerifyReport:
     async with open_store(store_url, must_exist=True) as store:
-        report = await store.verify(tenant, signed=signed)
+        report = await store.verify(tenant, signed=signed, part=part)
         # An id that the store has never seen would be found in order, which is no answer to a slip of the pen.
         if tenant is not None and report.verified and tenant not in await store.tenants():
             raise ConfigurationError(f"the store has no tenant {tenant}; leave out --tenant to check all")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
+    from tenaudit.audit import VerifyPart
     from tenaudit.audit.integrity import Checkpoint
     from tenaudit.backends.postgres.rows import SealedRow
 
@@ -161,18 +162,24 @@ class PostgresStore(PostgresReading, PostgresErasure, PostgresRetention, Postgre
         return await read_tips(self._pool, await self.tenants(), READ)
 
     async def verify(
-        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+        self,
+        tenant_id: UUID | None = None,
+        *,
+        signed: Mapping[UUID, Sequence[Checkpoint]] | None = None,
+        part: VerifyPart | None = None,
     ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint, each tenant from one snapshot of the database.
 
         Each page has the deadline anew. *signed* are trusted checkpoints by tenant that were kept elsewhere (see
         `CheckpointKeeper`): whoever can write all tables can recompute everything, so only these show what was cut off
         behind the last checkpoint, or rewritten. Not covered: when a conflict was seen, one deleted, the cursor secret.
+        *part* names the tenants of one of several calls, which may run at the same time.
         """
         key = await self._opened()
         basis = Basis(key, signed or {}, wall_time(self._clock))
         tenants = sorted({*await self._known_tenants(), *basis.signed}) if tenant_id is None else [tenant_id]
-        return await verify_tenants(self._pool, tenants, basis)
+        chosen = [tenant for tenant in tenants if part is None or part.has(tenant)]
+        return await verify_tenants(self._pool, chosen, basis)
 
     async def self_check(self) -> None:
         """Refuse a database or a user with which tenants would not be kept apart, as the first use does.

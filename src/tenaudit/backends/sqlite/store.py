@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
+    from tenaudit.audit import VerifyPart
     from tenaudit.audit.integrity import Checkpoint
     from tenaudit.audit.producer_rows import AccountWindow, StoreAccount
     from tenaudit.audit.stats import EventStats
@@ -189,7 +190,11 @@ class SqliteStore(SqliteErasure, SqliteRetention, SqliteProofs):
         return await self._reader.run(log.tips)
 
     async def verify(
-        self, tenant_id: UUID | None = None, *, signed: Mapping[UUID, Sequence[Checkpoint]] | None = None
+        self,
+        tenant_id: UUID | None = None,
+        *,
+        signed: Mapping[UUID, Sequence[Checkpoint]] | None = None,
+        part: VerifyPart | None = None,
     ) -> VerifyReport:
         """Recompute every leaf, every root and every checkpoint from one snapshot of the file.
 
@@ -198,10 +203,10 @@ class SqliteStore(SqliteErasure, SqliteRetention, SqliteProofs):
         read its keys and recompute everything in it, so some things only those can show: events, leaves and log cut
         off together behind the last checkpoint (or all of a tenant's rows in all tables), and a history rewritten
         whole. Not covered at all: the time at which a conflict was seen, a conflict row that is deleted, and the secret
-        of the cursors.
+        of the cursors. *part* names the tenants of one of several calls, which may run at the same time.
         """
         log = await self._opened()
-        return await self._reader.run(log.check.report, tenant_id, signed or {})
+        return await self._reader.run(log.check.report, tenant_id, signed or {}, part)
 
     async def close(self) -> None:
         """Close the file after the work that is already queued; a second call does nothing."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from tenaudit._kernel.clock import Clock
+    from tenaudit.audit import VerifyPart
 
 __all__ = ["LogCheck", "hashes_of", "log_origin"]
 
@@ -43,7 +44,11 @@ class LogCheck:
         self._clock = clock
 
     def report(
-        self, connection: sqlite3.Connection, tenant_id: UUID | None, signed: Mapping[UUID, Sequence[Checkpoint]]
+        self,
+        connection: sqlite3.Connection,
+        tenant_id: UUID | None,
+        signed: Mapping[UUID, Sequence[Checkpoint]],
+        part: VerifyPart | None = None,
     ) -> VerifyReport:
         """Check every leaf, row and checkpoint, and what is *signed*, against one snapshot of the file."""
         kept = {str(tenant): checkpoints for tenant, checkpoints in signed.items()}
@@ -52,7 +57,8 @@ class LogCheck:
         with transaction(connection, "DEFERRED"):
             with _any_text(connection):
                 every = [row["tenant_id"] for row in connection.execute(self._sql["known_tenants"])]
-            tenants = sorted({*every, *kept}) if tenant_id is None else [str(tenant_id)]
+            known = sorted({*every, *kept}) if tenant_id is None else [str(tenant_id)]
+            tenants = [tenant for tenant in known if part is None or part.has(tenant)]
             for tenant in tenants:
                 if _is_text(tenant):
                     counted = connection.execute(self._sql["count_own"], {"tenant_id": tenant}).fetchone()[0]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from tenaudit.audit.ports import VerifyPart
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 
 if TYPE_CHECKING:
@@ -52,6 +53,24 @@ class CheckpointCases(ABC):
             report = await store.verify()
             assert (report.verified, report.events, report.tenants) == (True, 4, 2)
             assert (await store.verify(TENANT)).events == 3
+
+        self._run(tmp_path, case)
+
+    def test_parts_of_a_verification_are_all_of_it(self, tmp_path: Path) -> None:
+        """Each tenant is in one of them, and so is one that only a signed checkpoint tells of."""
+
+        async def case(store: Store) -> None:
+            tenants = [UUID(int=TENANT.int + number) for number in range(9)]
+            for tenant in tenants:
+                await store.append([an_event(0, tenant_id=tenant), an_event(1, tenant_id=tenant)])
+            (tip, *_) = await store.seal()
+            signed = {_UNKNOWN: [replace(tip, origin=f"tenaudit/tenant/{_UNKNOWN}")]}
+            reports = [await store.verify(signed=signed, part=VerifyPart(number, 3)) for number in (1, 2, 3)]
+            whole = await store.verify(signed=signed)
+            assert sum(report.events for report in reports) == whole.events == 18
+            assert sum(report.tenants for report in reports) == whole.tenants == 10
+            assert [one for report in reports for one in report.problems] == [*whole.problems] != []
+            assert await store.verify(signed=signed, part=VerifyPart(1, 1)) == whole
 
         self._run(tmp_path, case)
 
