@@ -17,7 +17,7 @@ import pytest
 from tenaudit.audit import AuditEvent
 from tenaudit.audit.export import COLUMNS
 from tenaudit.audit.integrity import parse_body, verify_inclusion
-from tenaudit.audit.integrity.audit_log import event_leaf
+from tenaudit.audit.integrity.exported_leaf import exported_leaf
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance.events import OTHER_TENANT, TENANT, an_event
 from tests.conformance.http.raw_http import DEADLINE, Answer, exchange, request_bytes
@@ -212,7 +212,7 @@ def test_a_proof_verifies(services: Services) -> None:
     proof = json.loads(services.ask_all(PROOF, ADMIN).body)
     tip = json.loads(services.ask_all("/audit/checkpoint").body)
     assert json.loads(services.ask_all(GROWTH, ADMIN).body)["checkpoints"] == [tip["checkpoint"]] * 2
-    checkpoint, leaf = parse_body(tip["checkpoint"]), event_leaf(seeded(321).record())
+    checkpoint, leaf = parse_body(tip["checkpoint"]), exported_leaf(seeded(321).record(), proof["openings"])
     path = [base64.b64decode(one) for one in proof["path"]]
     assert (proof["checkpoint"], base64.b64decode(proof["leaf_hash"])) == (tip["checkpoint"], leaf)
     assert verify_inclusion(leaf, 321, EVENTS, path, checkpoint.root)

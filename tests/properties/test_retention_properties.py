@@ -88,7 +88,11 @@ class Retention(RuleBasedStateMachine):
 
     def append_of(self, tenant, ages):
         past = (self.clock.time_ns() / 1e9 - NOW.timestamp()) / DAY
-        events = [aged(self.number + n, age - past, tenant_id=tenant) for n, age in enumerate(ages)]
+        events = [
+            # The leaf of an event with an actor has a salt, which goes with the event.
+            aged(number, age - past, tenant_id=tenant, actor_id="u-1" if number % 2 else None)
+            for number, age in enumerate(ages, self.number)
+        ]
         self.number += len(ages)
         self.arrive(tenant, events)
 
@@ -107,7 +111,7 @@ class Retention(RuleBasedStateMachine):
             elif old and not known.held:
                 expected["expired"] += 1
             elif key in known.gone:
-                expected["duplicates"] += 1
+                expected["expired" if event.actor_id else "duplicates"] += 1
             else:
                 expected["stored"] += 1
                 known.there[key] = event

@@ -34,7 +34,8 @@ __all__ = ["PostgresErasure"]
 _STATEMENTS = load_statements("tenaudit.backends.postgres", "sql/erasure.sql")
 _RETENTION = load_statements("tenaudit.backends.postgres", "sql/retention.sql")
 _STEP_SECONDS = 120.0
-_SCANNED_AT_ONCE = 20_000
+# Whole payloads are looked through, and one may have 64 KiB.
+_SCANNED_AT_ONCE = 5_000
 _RECORDS_AT_ONCE = 1000
 _FIRST = UUID(int=0)
 _number = attrgetter("int")
