@@ -118,6 +118,27 @@ def test_the_quick_way_is_the_exact_one(event, personal):
 
 
 @given(events, fields)
+def test_each_place_has_a_salt_of_its_own(event, personal):
+    _, openings, _ = sealed(event, personal)
+    assert len({*openings.values()}) == len(openings)
+
+
+@given(st.integers(257, 300), st.integers(0, 3))
+def test_of_very_many_places_the_fields_around_them_are_committed_to(count, others):
+    payload = {"users": [{"email": f"{n}@example.org"} for n in range(count)], "note": "x"}
+    payload |= {f"more {n}": [{"email": "y"}] for n in range(others)}
+    event = an_event(0, payload=payload)
+    personal = PersonalFields(["payload.**.email"])
+    assert personal.places(event) == (
+        "/actor_id",
+        *sorted(f"/payload/more {n}" for n in range(others)),
+        "/payload/users",
+    )
+    record, openings, leaf = sealed(event, personal)
+    assert committed_leaf(record, openings) == leaf
+
+
+@given(events, fields)
 def test_no_place_lies_below_another_and_each_holds_something(event, personal):
     places = personal.places(event)
     record = event.record()
@@ -165,6 +186,9 @@ def test_of_a_person_all_that_can_go_goes_and_the_rest_is_told(event, personal, 
         (bytes(32), '["/b","/a"]'),
         (bytes(32), '["/a", "/b"]'),
         (None, "{}"),
+        (None, f'{{"/actor_id":"{"0" * 32}"}}'),
+        ("0" * 16, None),
+        (None, 5),
         (None, f'{{"/a":"{"0" * 32}","/b": "{"0" * 32}"}}'),
         (None, f'{{"/b":"{"0" * 32}","/a":"{"0" * 32}"}}'),
         (None, f'{{"/a":"{"A" * 32}"}}'),
@@ -185,7 +209,7 @@ def test_openings_that_are_none_are_refused(opening):
 
 
 @pytest.mark.parametrize(
-    "place", ["", "actor_id", "/nothing", "/payload/x", "/actor_id/x", "/list/-1", "/list/00", "/list/9"]
+    "place", ["", "actor_id", "/nothing", "/payload/x", "/actor_id/x", "/list/-1", "/list/00", "/list/9", "/actor_id/0"]
 )
 def test_places_that_are_none_are_refused(place):
     with pytest.raises(ValueError, match=r".+"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from tenaudit._kernel.error import ConfigurationError
@@ -20,6 +21,8 @@ __all__ = ["PersonalFields"]
 
 _RESOURCE = "/resource_id"
 _PAYLOAD = "/payload"
+# Of one event; of one with more the whole fields that they are in are committed to.
+_MOST_PLACES = 256
 _ALWAYS = ("actor_id", *(f"payload.{name}" for name in PLACES))
 
 
@@ -28,7 +31,8 @@ class PersonalFields:
 
     Args:
         paths: further ones, in the grammar of `tenaudit.audit.redaction_paths`; they begin with `actor_id`,
-            `resource_id` or `payload`. A path to an object is all of it.
+            `resource_id` or `payload`. A path to an object is all of it. Of an event with more than 256 such places the
+            fields of the payload that they are in count as one place each.
 
     Raises:
         ConfigurationError: a path does not follow the grammar, or reaches none of these fields.
@@ -75,9 +79,16 @@ class PersonalFields:
 
     def _in_payload(self, payload: dict[str, Any]) -> Iterator[str]:
         if not self._payload.hit:
-            return _found(self._payload, payload, _PAYLOAD)
+            found = [*islice(_found(self._payload, payload, _PAYLOAD), _MOST_PLACES + 1)]
+            return iter(found) if len(found) <= _MOST_PLACES else self._around(payload)
         # A payload is always an object, so all of it goes by what is in it.
         return (_pointer(_PAYLOAD, key) for key, value in payload.items() if value is not None)
+
+    def _around(self, payload: dict[str, Any]) -> Iterator[str]:
+        """Yield the fields of the payload that have the places in them: each place costs, and goes into records."""
+        for key, item in payload.items():
+            if next(_found(self._payload, {key: item}, _PAYLOAD), None) is not None:
+                yield _pointer(_PAYLOAD, key)
 
 
 def _reaches(start: PathState) -> bool:

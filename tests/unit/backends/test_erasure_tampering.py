@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
-from tenaudit.audit.integrity.commitments import commitment
+from tenaudit.audit.erasure.steps import ErasureHeld
+from tenaudit.audit.erasure.subject import Subject
+from tenaudit.audit.integrity.commitments import commitment, openings_of, places_text
+from tenaudit.audit.personal import PersonalFields
 from tenaudit.backends.postgres import PostgresStore
 from tenaudit.backends.sqlite import SqliteStore
 from tenaudit.testing.conformance.events import TENANT, an_event
 from tests.unit.backends.postgres_databases import ROLES, database, execute, migrated, run, user
 
 WHO = "alice"
-EVENTS = [an_event(n, actor_id=WHO if n == 1 else "bob", payload={"client_ip": "192.0.2.7"}) for n in range(3)]
+EVENTS = [
+    an_event(n, actor_id=WHO if n == 1 else "bob", payload={"client_ip": "192.0.2.7", "flags": ["Y", "N"]})
+    for n in range(3)
+]
 HERS, HIS = (str(EVENTS[n].event_id) for n in (1, 2))
-PLACES = '\'["/actor_id","/payload/client_ip"]\''
+PERSONAL = PersonalFields(["payload.flags[*]"])
+NAMES = PERSONAL.places(EVENTS[0])
+PLACES = f"'{places_text(NAMES)}'"
 ERASED = f"SELECT * FROM {{events}} WHERE event_id = '{HERS}'"
 ATTACKS = {
     "a value goes as by an erasure, and no record tells of it": (
@@ -52,6 +61,18 @@ ATTACKS = {
         f"UPDATE {{events}} SET commitments = replace({PLACES}, 'actor', 'resource') WHERE event_id = '{HIS}'",
         [("changed", HIS)],
     ),
+    "a payload is written in another way": (
+        f"UPDATE {{events}} SET payload = replace(payload, ':', ': ') WHERE event_id = '{HERS}'",
+        [("changed", HERS)],
+    ),
+    "a text stands for a list": (
+        f"UPDATE {{events}} SET payload = replace(payload, '[\"Y\",\"N\"]', '\"YN\"') WHERE event_id = '{HIS}'",
+        [("changed", HIS)],
+    ),
+    "salts stand where erased rows have them": (
+        f"UPDATE {{events}} SET salts = NULL, commitments = '{{moved}}' WHERE event_id = '{HIS}'",
+        [("changed", HIS)],
+    ),
     "places are no list": (
         f"UPDATE {{events}} SET commitments = '[' WHERE event_id = '{HIS}'",
         [("changed", HIS)],
@@ -66,10 +87,45 @@ async def erased(store):
     assert (await store.verify()).verified
 
 
-def hidden_of(salts):
-    """Return what an erasure of his actor would leave."""
-    kept = {"/actor_id": commitment(salts[:16], '"bob"'), "/payload/client_ip": salts[16:].hex()}
-    return json.dumps(kept, separators=(",", ":"))
+def written(statements, salts, **names):
+    """Return the statements with what an erasure of his actor would leave, and with all salts as it leaves salts."""
+    opened = openings_of(salts, places_text(NAMES))
+    kept = opened | {"/actor_id": commitment(salts[:16], '"bob"')}
+    texts = {name: json.dumps(one, separators=(",", ":")) for name, one in (("hidden", kept), ("moved", opened))}
+    return statements.format(**names, **texts)
+
+
+@pytest.mark.parametrize("salts", ["'0123456789abcdef'", "5", "1.5", "x'00'", "NULL"])
+@pytest.mark.parametrize("commitments", ['\'["/payload","/payload/a"]\'', "5", "x'5b'", "'[['", "'{}'", "NULL"])
+def test_columns_of_any_type_are_told_and_stop_nothing(tmp_path, salts, commitments):
+    """Whoever has the file can make its tables anew, without types."""
+    path = tmp_path / "a.db"
+
+    async def main(work):
+        async with SqliteStore.open(path, personal=PERSONAL) as store:
+            return await work(store)
+
+    async def filled(store):
+        await store.append(EVENTS)
+        await store.seal()
+
+    async def used(store):
+        assert await found(store) == [("changed", HIS)]
+        assert sum(await store.append(EVENTS)) == 3
+        report = await store.erase("bob", tenant_id=TENANT)
+        assert (report.events, report.altered, report.complete) == (1, 1, False)
+        assert ("changed", HIS) in await found(store)
+        left = await store.get(TENANT, EVENTS[2].event_id)
+        assert left.actor_id == "bob"
+
+    run(main(filled))
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.executescript(
+            "CREATE TABLE loose AS SELECT * FROM events; DROP TABLE events; ALTER TABLE loose RENAME TO events;"
+            "CREATE UNIQUE INDEX events_key ON events (tenant_id, event_id);"
+            f"UPDATE events SET salts = {salts}, commitments = {commitments} WHERE event_id = '{HIS}'"
+        )
+    run(main(used))
 
 
 async def found(store):
@@ -84,12 +140,12 @@ def test_the_embedded_store_finds_it(tmp_path, statements, told):
     path = tmp_path / "a.db"
 
     async def filled():
-        async with SqliteStore.open(path) as store:
+        async with SqliteStore.open(path, personal=PERSONAL) as store:
             await store.append(EVENTS)
             await store.seal()
 
     async def main(work):
-        async with SqliteStore.open(path) as store:
+        async with SqliteStore.open(path, personal=PERSONAL) as store:
             return await work(store)
 
     run(filled())
@@ -98,8 +154,8 @@ def test_the_embedded_store_finds_it(tmp_path, statements, told):
         (salts,) = file.execute("SELECT salts FROM events WHERE event_id = ?", [HIS]).fetchone()
     run(main(erased))
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
-        names = {"events": "events", "records": "retention_records", "zeros": "zeroblob(32)"}
-        file.executescript(statements.format(**names, hidden=hidden_of(salts)))
+        names = {"events": "events", "records": "retention_records", "zeros": "zeroblob(64)"}
+        file.executescript(written(statements, salts, **names))
     assert run(main(found)) == told
 
 
@@ -113,7 +169,7 @@ def template(postgres_service):
 @attacks
 def test_postgresql_finds_it(postgres_service, template, statements, told):
     async def main(owner, dsn):
-        async with PostgresStore.connect(dsn) as store:
+        async with PostgresStore.connect(dsn, personal=PERSONAL) as store:
             await store.append(EVENTS)
             await store.seal()
             await execute(owner, f"CREATE TABLE kept AS {ERASED.format(events='tenaudit.events')}")
@@ -122,10 +178,9 @@ def test_postgresql_finds_it(postgres_service, template, statements, told):
             names = {
                 "events": "tenaudit.events",
                 "records": "tenaudit.retention_records",
-                "zeros": "decode(repeat('00', 32), 'hex')",
+                "zeros": "decode(repeat('00', 64), 'hex')",
             }
-            filled = statements.format(**names, hidden=hidden_of(row["salts"]))
-            await execute(owner, *filled.split("; "))
+            await execute(owner, *written(statements, row["salts"], **names).split("; "))
             return await found(store)
 
     with (
@@ -133,3 +188,40 @@ def test_postgresql_finds_it(postgres_service, template, statements, told):
         user(owner, *ROLES, "tenaudit_purger") as dsn,
     ):
         assert run(main(owner, dsn)) == told
+
+
+async def held_meanwhile(store):
+    """Place a hold when an erasure has looked already whether there is one."""
+    await store.append([*EVENTS, an_event(1, actor_id="carol")])
+    async with store._erasure_steps(Subject("bob"), TENANT, "officer", datetime.now(UTC)) as steps:
+        assert not (await steps.mentions()).held
+        await store.hold(TENANT, reason="case", by="legal")
+        for step in (steps.erase([event.event_id for event in EVENTS]), steps.remove_others()):
+            with pytest.raises(ErasureHeld):
+                await step
+    assert (await store.get(TENANT, EVENTS[2].event_id)).actor_id == "bob"
+
+
+def test_a_hold_that_comes_meanwhile_keeps_all_in_the_embedded_store(tmp_path):
+    async def main():
+        async with SqliteStore.open(tmp_path / "a.db", personal=PERSONAL) as store:
+            await held_meanwhile(store)
+
+    run(main())
+
+
+@pytest.mark.services
+def test_a_hold_that_comes_meanwhile_keeps_all_in_postgresql(postgres_service, template):
+    async def main(dsn):
+        async with PostgresStore.connect(dsn, personal=PERSONAL) as store:
+            await held_meanwhile(store)
+
+    with (
+        database(postgres_service.dsn, template=template) as owner,
+        user(owner, *ROLES, "tenaudit_purger") as dsn,
+    ):
+        run(main(dsn))
+
+
+def test_a_person_stands_in_no_log_of_ours():
+    assert "alice" not in f"{Subject('alice')!r} {Subject('alice')}"

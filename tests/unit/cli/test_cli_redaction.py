@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit import RedactionPolicy, Redactor
 from tenaudit.audit.consumer import Partition, SourceRecord, encode_event, event_headers
 from tenaudit.backends.sqlite import SqliteStore
@@ -316,3 +317,19 @@ def test_a_path_that_is_wrong_is_one_line(argv, capfd):
 def test_what_orders_or_identifies_an_event_cannot_be_hidden_here(argv, capfd):
     fill(event(1))
     assert refused([*argv, "--redact", "event_id"], capfd).startswith("--redact: 'event_id': a rule begins with one of")
+
+
+def test_everything_that_is_redacted_or_named_can_be_erased_one_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIT_REDACT_FIELDS", "payload.of_environment")
+    tenant = "7b0e4c9e-6f0a-4d5c-9f0e-0a1b2c3d4e5f"
+    (tmp_path / "readers.toml").write_text(
+        "[redaction]\nmask = ['payload.of_readers', 'actor_type']\n"
+        f"[redaction.tenants.{tenant}]\nmask = ['payload.of_one']\n"
+    )
+    options = RedactionOptions(("payload.of_paths",), None, ("payload.named",), tmp_path / "readers.toml")
+    names = ("of_environment", "of_readers", "of_one", "of_paths", "named")
+    event = an_event(0, payload=dict.fromkeys((*names, "other"), "x"))
+    wanted = ("/actor_id", *sorted(f"/payload/{name}" for name in names))
+    assert options.personal_fields().places(event) == wanted
+    with pytest.raises(ConfigurationError, match="'action' reaches none of actor_id, resource_id and payload"):
+        RedactionOptions(personal=("action",)).personal_fields()

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from tenaudit._kernel.clock import Clock
     from tenaudit.audit.erasure.steps import ErasureSteps, Mentions
-    from tenaudit.audit.erasure.subject import Subject
+    from tenaudit.audit.erasure.subject import StoredEvent, Subject
 
 __all__ = ["MAX_BATCH", "ErasureOptions", "run_erasure"]
 
 MAX_BATCH = 1000
 """Most events of one transaction, which keeps the tenant's log locked."""
+_MOST_VALUES = 1000
 _MOST_NAMES = 20
 
 _ALWAYS = (
@@ -31,6 +32,7 @@ _ALWAYS = (
     Unreached("spools and outboxes", "what a service has not sent yet; erase again once it was stored"),
     Unreached("free pages, logs and backups", "VACUUM, and the retention of logs, replicas and backups; see the docs"),
 )
+_STILL_READ = Unreached("write-ahead log", "somebody reads the file, so its old pages are there still; erase again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,10 @@ class _Run:
         if mentions.held:
             raise ErasureHeld(self._options.tenant_id)
         complete = await self._erase_events()
-        others = dict(mentions.rows)
+        others, unfinished = dict(mentions.rows), False
         if not self._options.dry_run:
             others = dict(await self._steps.remove_others()) if complete else {}
-            await self._steps.finish()
+            unfinished = await self._steps.finish()
         return ErasureReport(
             self._now,
             self._options.tenant_id,
@@ -108,7 +110,7 @@ class _Run:
             self._values,
             others,
             self._altered,
-            (*self._not_reached(mentions), *_ALWAYS),
+            (*self._not_reached(mentions), *((_STILL_READ,) if unfinished else ()), *_ALWAYS),
             complete and not self._altered,
         )
 
@@ -138,15 +140,32 @@ class _Run:
         if self._options.dry_run:
             self._events += len(wanted)
             self._values += sum(len(self._subject.erasable(event)) for event in wanted)
-        elif wanted:
-            done, values = await self._steps.erase([event.event_id for event in wanted])
+            return
+        for some in self._of_few_values(wanted):
+            done, values = await self._steps.erase(some)
             self._events += done
             self._values += values
+
+    def _of_few_values(self, events: Sequence[StoredEvent]) -> Iterator[list[UUID]]:
+        """Yield the ids of events in parts, each of about as many values as one transaction and one record bear."""
+        part: list[UUID] = []
+        values = 0
+        for event in events:
+            part.append(event.event_id)
+            values += len(self._subject.erasable(event))
+            if values >= _MOST_VALUES:
+                yield part
+                part, values = [], 0
+        if part:
+            yield part
 
     def _not_reached(self, mentions: Mentions) -> Iterator[Unreached]:
         if self._left:
             how = "their leaves commit to the values there; list the fields as personal for events to come, or purge"
             yield Unreached("fields of events", how, self._left, tuple(sorted(self._left_at))[:_MOST_NAMES])
+        if mentions.letters:
+            how = "they may name the person; look with tenaudit audit dlq show, and discard"
+            yield Unreached("dead letters", how, mentions.letters)
         if mentions.records:
             how = "they prove what purges, holds and erasures did, and name who asked for it"
             yield Unreached("records in the log", how, mentions.records)

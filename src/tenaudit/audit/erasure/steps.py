@@ -45,12 +45,14 @@ class Mentions:
         rows: how many rows that can go, by what they are.
         records: records of purges, holds and erasures, which prove the log and stay.
         archives: files that purges wrote the tenant's events to.
+        letters: dead letters beyond *rows* that hold the name's bytes, whoever's they are.
         held: whether the tenant is under a legal hold.
     """
 
     rows: Mapping[str, int]
     records: int
     archives: tuple[str, ...]
+    letters: int
     held: bool
 
 
@@ -89,5 +91,5 @@ class ErasureSteps(ABC):
         """
 
     @abstractmethod
-    async def finish(self) -> None:
-        """Have the store forget what it keeps of the old bytes, as far as it can by itself."""
+    async def finish(self) -> bool:
+        """Have the store forget what it keeps of the old bytes; tell whether somebody kept it from that."""

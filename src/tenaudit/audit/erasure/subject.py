@@ -87,15 +87,15 @@ class Subject:
             raise ConfigurationError("subject holds half a character") from None
         self.name = name
         self.spellings = tuple(dict.fromkeys((self.quoted, json.dumps(name))))
-        """The texts in JSON that the name is written as: canonical, and with escapes for all beyond ASCII."""
+        """What the name is in JSON: canonical, as stores write it, and with escapes for all beyond ASCII."""
 
     def __repr__(self) -> str:
         return "Subject(...)"
 
     def is_in(self, value: Any) -> bool:
-        """Tell whether a value is the name, or holds it."""
+        """Tell whether a value is the name, or holds it, as a key too."""
         if isinstance(value, dict):
-            return any(map(self.is_in, value.values()))
+            return self.name in value or any(map(self.is_in, value.values()))
         return any(map(self.is_in, value)) if isinstance(value, list) else bool(value == self.name)
 
     def erasable(self, event: StoredEvent) -> tuple[str, ...]:
@@ -107,8 +107,8 @@ class Subject:
         return tuple(place for place in there if self.is_in(value_at(event.record, place)))
 
     def left_at(self, event: StoredEvent) -> Iterator[str]:
-        """Yield where the name stays in an event, since the leaf commits to the very values there."""
-        record = without(event.record, event.openings)
+        """Yield where the name stays in an event, since the leaf commits to the very values there; never the name."""
+        record = without(event.record, self.erasable(event))
         for name in ("actor_id", "resource_id"):
             if record[name] == self.name:
                 yield name
@@ -117,11 +117,12 @@ class Subject:
     def _places(self, value: Any, place: str, depth: int) -> Iterator[str]:
         # Names of keys are the event's, and may be long: what is shown stays short.
         if isinstance(value, dict) and depth:
+            if self.name in value:
+                yield f"a key of {place}"
             for key, item in value.items():
-                if key == self.name:
-                    yield f"a key of {place}"
-                yield from self._places(item, f"{place}.{key[:64]}", depth - 1)
-        elif self.is_in(value) or (isinstance(value, dict | list) and self.quoted in canonical_json(value).decode()):
+                shown = "*" if self.name in key else key[:64]
+                yield from self._places(item, f"{place}.{shown}", depth - 1)
+        elif self.is_in(value):
             yield place
 
     def erased(self, event: StoredEvent) -> tuple[tuple[str, ...], ErasedRow] | None:

@@ -167,6 +167,8 @@ def without(record: Mapping[str, Any], places: Iterable[str], *, is_there: bool 
         for token in way:
             below = _below(node, token, place)
             if id(below) not in copied:
+                if not isinstance(below, dict | list | tuple):
+                    raise ValueError(f"there is nothing at {place}")
                 below = dict(below) if isinstance(below, dict) else [*below]
                 node[_key(node, token)] = below
                 copied.add(id(below))
@@ -193,8 +195,9 @@ def _below(node: Any, token: str, place: str) -> Any:
 def _key(node: Any, token: str) -> str | int:
     if isinstance(node, dict):
         return token
-    # One spelling of each index (RFC 6901, section 4): else one value could be committed to twice.
-    if not _INDEX.fullmatch(token):
+    # One spelling of each index (RFC 6901, section 4): else one value could be committed to twice. And of a list: a
+    # text has places too, and could stand for one.
+    if not isinstance(node, list | tuple) or not _INDEX.fullmatch(token):
         raise ValueError("no index")
     return int(token)
 
@@ -204,7 +207,7 @@ def places_text(places: Sequence[str]) -> str | None:
     return None if places == ACTOR_ONLY else json.dumps([*places], ensure_ascii=False, separators=(",", ":"))
 
 
-def openings_of(salts: bytes | None, commitments: str | None) -> dict[str, str]:
+def openings_of(salts: object, commitments: object) -> dict[str, str]:
     """Return the openings of a row from its two columns; none where its leaf commits to the values themselves.
 
     Raises:
@@ -214,6 +217,8 @@ def openings_of(salts: bytes | None, commitments: str | None) -> dict[str, str]:
         >>> openings_of(bytes(16), None)
         {'/actor_id': '00000000000000000000000000000000'}
     """
+    if not isinstance(salts, bytes | None) or not isinstance(commitments, str | None):
+        raise ValueError("the salts or places of a row have another type")  # noqa: TRY004 - tampering, as below
     if salts is not None:
         places = ACTOR_ONLY if commitments is None else _places(commitments)
         if len(salts) != SALT_BYTES * len(places):
@@ -238,6 +243,8 @@ def _left(commitments: str) -> dict[str, str]:
         raise ValueError("the openings of a row are no object with its places in order")
     if not all(isinstance(one, str) and _OPENING.fullmatch(one) for one in openings.values()):
         raise ValueError("the openings of a row are no hashes and salts")
+    if not erased_places(openings):
+        raise ValueError("of a row from which nothing was erased the salts stand elsewhere")
     return openings
 
 
@@ -291,12 +298,19 @@ def is_again(evidence: str, met: MetRow, key: bytes) -> bool:
     """
     # A second content would be kept as evidence, and bring back what was erased.
     if met.salts is None and met.commitments is not None:
-        return True
+        return _is_erased(met.commitments)
     try:
         leaf = leaf_hash(evidence.encode()) if met.salts is None else _leaf_again(evidence, met.salts, met.commitments)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return False
     return content_hash(key, leaf) == met.digest
+
+
+def _is_erased(commitments: str) -> bool:
+    try:
+        return bool(erased_places(openings_of(None, commitments)))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _leaf_again(evidence: str, salts: bytes, commitments: str | None) -> bytes:

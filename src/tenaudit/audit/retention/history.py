@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tenaudit.audit.event import wire_time
 from tenaudit.audit.integrity.merkle import leaf_hash
 from tenaudit.audit.ports import Problem
-from tenaudit.audit.retention.ranges import Spans
+from tenaudit.audit.retention.ranges import LabelledSpans, Spans
 from tenaudit.audit.retention.records import ERASED, HOLD_PLACED, HOLD_RELEASED, PERIOD_SET, PURGED, kept_record
 from tenaudit.audit.retention.terms import cutoff
 
@@ -30,7 +30,6 @@ __all__ = ["KeptTerms", "LoggedRecord", "RetentionHistory"]
 
 # Clocks of machines differ; a lie that is worth telling is about days.
 _SKEW = timedelta(days=1)
-_NONE: frozenset[str] = frozenset()
 
 
 class KeptTerms(NamedTuple):
@@ -104,7 +103,7 @@ class RetentionHistory:
         claims.sort(key=lambda claim: claim.span)
         problems += self._claimed_twice(claims)
         self._purged = Spans(claim.span for claim in claims)
-        self._erased = {place: Spans(ranges) for place, ranges in erased.items()}
+        self._erased = LabelledSpans(erased)
         # An altered record explains it.
         self.problems = tuple(problems or self._differences(kept))
 
@@ -114,9 +113,7 @@ class RetentionHistory:
 
     def erased_at(self, index: int) -> frozenset[str]:
         """Return the places of the event at an index that erasures in the log took the values of."""
-        if not self._erased:
-            return _NONE
-        return frozenset(place for place, spans in self._erased.items() if spans.cover(index))
+        return self._erased.at(index)
 
     def _read(
         self, records: Iterable[LoggedRecord], claims: list[_Claim], erased: dict[str, list[Range]]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["MAX_RANGES", "Range", "Spans", "ranges_of", "rows_of", "slices"]
+__all__ = ["MAX_RANGES", "LabelledSpans", "Range", "Spans", "ranges_of", "rows_of", "slices"]
 
 Range: TypeAlias = tuple[int, int]
 """The first place and the last one."""
 MAX_RANGES = 1000
+_NONE: frozenset[str] = frozenset()
 """Most ranges of one record, so that it stays a small event."""
 
 
@@ -75,3 +77,37 @@ class Spans:
         """Tell whether a place lies in one of the ranges."""
         found = bisect_right(self._firsts, place)
         return found > 0 and place <= self._lasts[found - 1]
+
+
+class LabelledSpans:
+    """Ranges under labels, which tell the labels that a place has by one search, however many labels there are.
+
+    Args:
+        ranges: those of each label, in any order; they may overlap.
+
+    Example:
+        >>> spans = LabelledSpans({"a": [(0, 4)], "b": [(3, 3)]})
+        >>> [sorted(spans.at(place)) for place in (2, 3, 5)]
+        [['a'], ['a', 'b'], []]
+    """
+
+    def __init__(self, ranges: Mapping[str, Iterable[Range]]) -> None:
+        changes: dict[int, list[tuple[int, str]]] = {}
+        for label, several in ranges.items():
+            for first, last in several:
+                changes.setdefault(first, []).append((1, label))
+                changes.setdefault(last + 1, []).append((-1, label))
+        self._starts = sorted(changes)
+        self._labels: list[frozenset[str]] = []
+        open_ones: Counter[str] = Counter()
+        for start in self._starts:
+            for step, label in changes[start]:
+                open_ones[label] += step
+                if not open_ones[label]:
+                    del open_ones[label]
+            self._labels.append(frozenset(open_ones))
+
+    def at(self, place: int) -> frozenset[str]:
+        """Return the labels of the ranges that a place lies in."""
+        found = bisect_right(self._starts, place)
+        return self._labels[found - 1] if found else _NONE

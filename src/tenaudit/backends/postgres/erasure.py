@@ -76,11 +76,10 @@ class _Steps(ErasureSteps):
         self._tenant_id = tenant_id
         self._key = key
         self._log = log
-        self._spelled = [*subject.spellings]
 
     async def scan(self, after: UUID | None) -> Found:
         """Return the next events that mention the person, by their ids."""
-        values = (self._tenant_id, after or _FIRST, self._subject.name, self._spelled, _SCANNED_AT_ONCE)
+        values = (self._tenant_id, after or _FIRST, self._subject.name, self._subject.quoted, _SCANNED_AT_ONCE)
         async with self._pool.transaction([self._tenant_id], mode="READ ONLY") as session:
             (part,) = await session.query(_STATEMENTS["scan_events"], *values)
         reached = part["reached"]
@@ -143,17 +142,19 @@ class _Steps(ErasureSteps):
                 "conflicts": await self._count(session, "count_conflicts", *self._in_conflicts()),
                 "dead_letters": await self._count(session, "count_letters", *self._in_letters()),
             }
+            name = self._subject.name.encode()
+            letters = await self._count(session, "count_other_letters", *self._in_letters(), name)
             head = await session.row("read_log", self._tenant_id)
             place: int | None = None
             while page := await session.rows("read_records", self._tenant_id, place, _RECORDS_AT_ONCE):
                 session.extend()
                 place = page[-1]["idx"]
                 for row in page:
-                    records += any(name in row["record"] for name in self._spelled)
+                    records += self._subject.quoted in row["record"]
                     record = kept_record(row["record"], self._tenant_id, row["event_id"])
                     archives += () if record is None else record.archives
         there = {name: count for name, count in rows.items() if count}
-        return Mentions(there, records, tuple(archives), head is not None and head["held"])
+        return Mentions(there, records, tuple(archives), letters, head is not None and head["held"])
 
     async def remove_others(self) -> Mapping[str, int]:
         """Delete the rows beside the log that mention the person, and write the record of it."""
@@ -169,13 +170,14 @@ class _Steps(ErasureSteps):
         return gone
 
     def _in_conflicts(self) -> tuple[object, ...]:
-        return self._tenant_id, self._spelled
+        return self._tenant_id, self._subject.quoted, self._subject.name
 
     def _in_letters(self) -> tuple[object, ...]:
-        return str(self._tenant_id).encode(), [name.encode() for name in self._spelled]
+        return str(self._tenant_id).encode(), [name.encode() for name in self._subject.spellings]
 
-    async def finish(self) -> None:
+    async def finish(self) -> bool:
         """Leave what is to be done to VACUUM, which asks for an owner."""
+        return False
 
     async def _lock(self, session: Session) -> None:
         ((may, who),) = await session.query(_STATEMENTS["may_erase"])

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["default_days", "let_in", "terms_of"]
 
 _number = attrgetter("int")
-_OTHER = MetRow(b"")
 
 
 def terms_of(head: Mapping[str, Any]) -> TenantTerms:
@@ -76,10 +75,9 @@ async def let_in(
                 continue
             if leaves[place] == leaf_hash(row.evidence.encode()):
                 known.setdefault(place, MetRow(row.digest))
-            elif row.salts is None:
-                known.setdefault(place, _OTHER)
             else:
-                # The salts went with the event, so nothing tells whether this one is it: it is not stored again.
+                # Salts may have gone with the event, so nothing tells whether this one is it: nothing of it is kept,
+                # for it may be what was erased before.
                 expired.add(id(row))
     return [row for row in rows if id(row) not in expired]
 

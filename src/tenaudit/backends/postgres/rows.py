@@ -102,7 +102,7 @@ class SealedRow:
         else:
             self.leaf = leaf_hash(canonical)
         self.digest = content_hash(key, self.leaf)
-        self.size = len(canonical)
+        self.size = len(canonical) + len(self.salts or b"") + len(self.commitments or "")
         redactions = list(event.redactions) if record is None else record["redactions"]
         self.values = (
             *_before_payload(vars(event)),

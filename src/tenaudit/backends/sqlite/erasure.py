@@ -13,6 +13,7 @@ from tenaudit.audit import StoreError
 from tenaudit.audit.erasure.kept import ErasesSubjects
 from tenaudit.audit.erasure.steps import ErasureHeld, ErasureSteps, Found, Mentions
 from tenaudit.audit.erasure.subject import StoredEvent
+from tenaudit.audit.integrity import canonical_json
 from tenaudit.audit.integrity.commitments import openings_of
 from tenaudit.audit.retention.ranges import ranges_of
 from tenaudit.audit.retention.records import erasure_event, kept_record
@@ -76,9 +77,10 @@ class _Steps(ErasureSteps):
         """Delete the rows beside the log that mention the person, and write the record of it."""
         return await self._writer.run(self._log.remove_others)
 
-    async def finish(self) -> None:
-        """Bring the write-ahead log into the file and cut it off: it has the old pages."""
-        await self._writer.run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    async def finish(self) -> bool:
+        """Bring the write-ahead log, which has the old pages, into the file and cut it off, unless it is read."""
+        ((busy, *_),) = await self._writer.run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        return bool(busy)
 
 
 class _ErasureLog:
@@ -92,8 +94,8 @@ class _ErasureLog:
         self._whose = {
             "tenant_id": str(tenant_id),
             "name": subject.name,
-            "quoted": subject.spellings[0],
-            "escaped": subject.spellings[-1],
+            "quoted": subject.quoted,
+            "nested": canonical_json(subject.quoted).decode()[1:-1],
         }
 
     def scan(self, connection: sqlite3.Connection, after: str) -> Found:
@@ -141,12 +143,19 @@ class _ErasureLog:
         archives: list[str] = []
         records = 0
         for row in connection.execute(self._sql["read_records"], self._whose):
-            records += any(name in row["record"] for name in self._subject.spellings)
+            records += self._subject.quoted in row["record"]
             record = kept_record(row["record"], self._tenant_id, row["event_id"])
             archives += () if record is None else record.archives
         terms = self._log.terms(connection, self._tenant_id)
         held = terms is not None and terms.held
-        return Mentions({"conflicts": conflicts} if conflicts else {}, records, tuple(archives), held)
+        letters = self._letters(connection)
+        return Mentions({"conflicts": conflicts} if conflicts else {}, records, tuple(archives), letters, held)
+
+    def _letters(self, connection: sqlite3.Connection) -> int:
+        if connection.execute(self._sql["has_letters"]).fetchone() is None:
+            return 0
+        which = {"bytes": self._subject.name.encode()}
+        return int(connection.execute(self._sql["count_letters"], which).fetchone()[0])
 
     def remove_others(self, connection: sqlite3.Connection) -> Mapping[str, int]:
         """Delete second contents that mention the person, and append the record of it."""
@@ -170,6 +179,10 @@ class _ErasureLog:
 
 def _event_id(text: str) -> UUID:
     try:
-        return UUID(text)
+        event_id = UUID(text)
     except ValueError:
-        raise StoreError(f"event {text!r} was altered; verify the store") from None
+        event_id = None
+    # Another spelling of an id sorts elsewhere, and a scan would not come past it.
+    if event_id is None or str(event_id) != text:
+        raise StoreError(f"event {text!r} was altered; verify the store")
+    return event_id

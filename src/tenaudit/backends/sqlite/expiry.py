@@ -63,7 +63,7 @@ class ExpiryGate:
         self._terms: dict[str, TenantTerms | None] = {}
         self._purged: dict[str, str] = {}
 
-    def judge(self, row: SealedRow) -> Literal["expired", "duplicates", "conflicts"] | None:
+    def judge(self, row: SealedRow) -> Literal["expired", "duplicates"] | None:
         """Return what a row is that no purge lets in again; None for every other, new or not."""
         fields = row.parameters
         tenant = fields["tenant_id"]
@@ -85,8 +85,9 @@ class ExpiryGate:
             return None
         if known["leaf_hash"] == leaf_hash(row.evidence.encode()):
             return "duplicates"
-        # The salts went with the event, so nothing tells whether this one is it: it is not stored again.
-        return "conflicts" if fields["salts"] is None else "expired"
+        # Salts may have gone with the event, so nothing tells whether this one is it: nothing of it is kept, for it may
+        # be what was erased before.
+        return "expired"
 
     def _read(self, tenant: str) -> None:
         row = self._connection.execute(self._sql["read_terms"], {"tenant_id": tenant}).fetchone()

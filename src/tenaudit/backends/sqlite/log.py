@@ -66,8 +66,6 @@ class LogFile:
             for row in rows:
                 if (known := gate.judge(row)) is not None:
                     counts[known] += 1
-                    if known == "conflicts":
-                        self._keep_evidence(connection, row)
                 elif connection.execute(self._sql["insert_event"], row.parameters).rowcount == 1:
                     fresh.setdefault(row.parameters["tenant_id"], []).append(row)
                     counts["stored"] += 1

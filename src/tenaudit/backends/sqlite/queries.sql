@@ -171,10 +171,8 @@ SELECT event_id, record FROM retention_records WHERE tenant_id = :tenant_id ORDE
 -- delete_conflict: Delete one second content.
 DELETE FROM conflicts WHERE tenant_id = :tenant_id AND event_id = :event_id AND content_hash = :content_hash
 
--- scan_events: Return the next part of a tenant's events, and which of them mention one of two spellings of a text.
-SELECT event_id, (
-  actor_id IS :name OR resource_id IS :name OR instr(payload, :quoted) > 0 OR instr(payload, :escaped) > 0
-) AS mentions
+-- scan_events: Return the next part of a tenant's events, and which of them mention a text.
+SELECT event_id, (actor_id IS :name OR resource_id IS :name OR instr(payload, :quoted) > 0) AS mentions
 FROM events WHERE tenant_id = :tenant_id AND event_id > :after ORDER BY event_id LIMIT :limit
 
 -- subject_events: Return some events, each with its place and its leaf.
@@ -187,13 +185,31 @@ UPDATE events SET actor_id = :actor_id, resource_id = :resource_id, payload = :p
   commitments = :commitments
 WHERE tenant_id = :tenant_id AND event_id = :event_id
 
--- count_mentions: Count the second contents of a tenant that mention one of two spellings of a text.
-SELECT COUNT(*) FROM conflicts
-WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :escaped) > 0)
+-- count_mentions: Count the second contents of a tenant that mention a text, or are of events of theirs.
+-- The payload is a text in the record, so what is quoted there is quoted twice.
+SELECT COUNT(*) FROM conflicts AS c
+WHERE c.tenant_id = :tenant_id AND (
+  instr(c.record, :quoted) > 0 OR instr(c.record, :nested) > 0 OR EXISTS (
+    SELECT 1 FROM events AS e WHERE e.tenant_id = c.tenant_id AND e.event_id = c.event_id
+      AND (e.actor_id IS :name OR e.salts IS NULL AND e.commitments IS NOT NULL)
+  )
+)
 
 -- delete_mentions: Delete them.
-DELETE FROM conflicts
-WHERE tenant_id = :tenant_id AND (instr(record, :quoted) > 0 OR instr(record, :escaped) > 0)
+DELETE FROM conflicts AS c
+WHERE c.tenant_id = :tenant_id AND (
+  instr(c.record, :quoted) > 0 OR instr(c.record, :nested) > 0 OR EXISTS (
+    SELECT 1 FROM events AS e WHERE e.tenant_id = c.tenant_id AND e.event_id = c.event_id
+      AND (e.actor_id IS :name OR e.salts IS NULL AND e.commitments IS NOT NULL)
+  )
+)
+
+-- has_letters: Tell whether dead letters are in the file.
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'dead_letters'
+
+-- count_letters: Count the dead letters that hold some bytes.
+SELECT COUNT(*) FROM dead_letters
+WHERE instr(COALESCE(value, x''), :bytes) > 0 OR instr(COALESCE(record_key, x''), :bytes) > 0
 
 -- insert_subtree: Keep the root of a complete subtree of a log.
 INSERT INTO subtrees (tenant_id, level, place, root) VALUES (:tenant_id, :level, :place, :root) ON CONFLICT DO NOTHING

@@ -140,6 +140,53 @@ class ErasureConformance(ABC):
 
         self._run(tmp_path, case)
 
+    def test_second_contents_go_wherever_they_name_her_and_whatever_they_say_of_her_events(
+        self, tmp_path: Path
+    ) -> None:
+        """In a payload as in a field; and of an event of hers also if they do not name her."""
+
+        async def case(store: ForgettingStore) -> None:
+            await store.append([aged(0, 10, actor_id="bob"), _hers(1), aged(2, 10, actor_id="bob")])
+            in_payload = aged(0, 10, actor_id="carol", payload={"users": [{"of": {"name": _ALICE}}]})
+            of_hers = aged(1, 10, actor_id=None, payload={"mail": _MAIL})
+            assert await store.append([in_payload, of_hers, aged(2, 10, actor_id="carol")]) == (0, 0, 3, 0)
+            told = await store.erase(_ALICE, tenant_id=TENANT, dry_run=True)
+            assert told.others == {"conflicts": 2}
+            assert (await store.erase(_ALICE, tenant_id=TENANT)).others == {"conflicts": 2}
+            assert (await store.erase("carol", tenant_id=TENANT)).others == {"conflicts": 1}
+
+        self._run(tmp_path, case)
+
+    def test_a_name_that_is_a_key_goes_with_what_is_committed_to_around_it(self, tmp_path: Path) -> None:
+        """And where nothing is, it is told that a key has it, in words that do not name her."""
+
+        async def case(store: ForgettingStore) -> None:
+            inside = aged(0, 10, actor_id="bob", payload={"card": {"of": {_ALICE: 5}}})
+            await store.append([inside, aged(1, 10, actor_id="bob", payload={"seen": {_ALICE: {"x": 1}}})])
+            report = await store.erase(_ALICE, tenant_id=TENANT)
+            assert (report.events, report.values) == (1, 1)
+            assert report.not_reached[0].names == ("a key of payload.seen",)
+            assert "neill" not in json.dumps(report.to_json())
+            events = await stored_events(store)
+            assert [event.payload.get("card") for event in events] == [None, None]
+
+        self._run(tmp_path, case)
+
+    def test_very_many_values_go_in_parts(self, tmp_path: Path) -> None:
+        """No record of an erasure is larger than an event may be."""
+
+        async def case(store: ForgettingStore) -> None:
+            users = [{"email": _ALICE} for _ in range(200)]
+            await store.append([aged(n, 10, actor_id="bob", payload={"users": users}) for n in range(20)])
+            report = await store.erase(_ALICE, tenant_id=TENANT)
+            assert (report.events, report.values, report.complete) == (20, 4000, True)
+            records = await all_events(store, "audit.erased")
+            assert len(records) == 4
+            assert max(len(json.dumps(record.record())) for record in records) < 64 * 1024
+            assert await is_verified(store)
+
+        self._run(tmp_path, case)
+
     def test_a_dry_run_changes_nothing(self, tmp_path: Path) -> None:
         """It tells the counts that the erasure then has."""
 
