@@ -20,9 +20,8 @@ from tenaudit.audit.integrity.commitments import (
     openings_of,
     places_text,
     sealed_leaf,
-    value_at,
-    without,
 )
+from tenaudit.audit.integrity.json_pointer import value_at, without
 from tenaudit.audit.integrity.stored import parsed_json
 from tenaudit.audit.personal import PersonalFields
 from tenaudit.backends.sqlite.rows import SealedRow

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tenaudit._kernel.error import ConfigurationError
 from tenaudit.audit.integrity.canonical import CanonicalError, canonical_json
-from tenaudit.audit.integrity.commitments import erased_places, kept_openings, value_at, without
+from tenaudit.audit.integrity.commitments import erased_places, kept_openings
+from tenaudit.audit.integrity.json_pointer import value_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,6 +19,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tenaudit.audit.integrity.canonical import canonical_json
+from tenaudit.audit.integrity.json_pointer import value_at, without
 from tenaudit.audit.integrity.merkle import leaf_hash
 from tenaudit.audit.integrity.stored import content_hash, parsed_json
 
@@ -40,8 +41,6 @@ __all__ = [
     "openings_of",
     "places_text",
     "sealed_leaf",
-    "value_at",
-    "without",
 ]
 
 SALT_BYTES = 16
@@ -53,7 +52,6 @@ ACTOR_ONLY = (ACTOR,)
 Openings: TypeAlias = "Mapping[str, str]"
 
 _COMMITMENTS = "commitments"
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _OPENING = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _SALT_DIGITS = 2 * SALT_BYTES
 _HASH_DIGITS = 64
@@ -130,76 +128,6 @@ def _actor_text(evidence: str, salt: bytes) -> str:
     rest = evidence.index(',"event_id":', end)
     hashed = commitment(salt, evidence[start:end])
     return f'{evidence[:start]}null{evidence[end:rest]},"commitments":{{"{ACTOR}":"{hashed}"}}{evidence[rest:]}'
-
-
-def value_at(record: Mapping[str, Any], place: str) -> Any:
-    """Return the value at a JSON pointer.
-
-    Raises:
-        ValueError: there is none.
-
-    Example:
-        >>> value_at({"payload": {"a/b": [1, 2]}}, "/payload/a~1b/1")
-        2
-    """
-    value: Any = record
-    for token in _tokens(place):
-        value = _below(value, token, place)
-    return value
-
-
-def without(record: Mapping[str, Any], places: Iterable[str], *, is_there: bool = True) -> dict[str, Any]:
-    """Return a copy with null at some places; what no place leads through is shared with the original.
-
-    Args:
-        record: the original.
-        places: JSON pointers.
-        is_there: whether there is a value at each; else the last key of one may be missing, and is put in.
-
-    Raises:
-        ValueError: a place is not there.
-    """
-    copy = dict(record)
-    copied: set[int] = {id(copy)}
-    for place in places:
-        *way, last = _tokens(place)
-        node: Any = copy
-        for token in way:
-            below = _below(node, token, place)
-            if id(below) not in copied:
-                if not isinstance(below, dict | list | tuple):
-                    raise ValueError(f"there is nothing at {place}")
-                below = dict(below) if isinstance(below, dict) else [*below]
-                node[_key(node, token)] = below
-                copied.add(id(below))
-            node = below
-        if is_there or not isinstance(node, dict):
-            _below(node, last, place)
-        node[_key(node, last)] = None
-    return copy
-
-
-def _tokens(place: str) -> list[str]:
-    if not place.startswith("/"):
-        raise ValueError(f"{place!r} is no JSON pointer to a field")
-    return [token.replace("~1", "/").replace("~0", "~") for token in place[1:].split("/")]
-
-
-def _below(node: Any, token: str, place: str) -> Any:
-    try:
-        return node[_key(node, token)]
-    except (TypeError, LookupError, ValueError):
-        raise ValueError(f"there is nothing at {place}") from None
-
-
-def _key(node: Any, token: str) -> str | int:
-    if isinstance(node, dict):
-        return token
-    # One spelling of each index (RFC 6901, section 4): else one value could be committed to twice. And of a list: a
-    # text has places too, and could stand for one.
-    if not isinstance(node, list | tuple) or not _INDEX.fullmatch(token):
-        raise ValueError("no index")
-    return int(token)
 
 
 def places_text(places: Sequence[str]) -> str | None:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tenaudit.audit.integrity.canonical import CanonicalError
-from tenaudit.audit.integrity.commitments import committed_leaf, erased_places, hidden_opening, value_at, without
+from tenaudit.audit.integrity.commitments import committed_leaf, erased_places, hidden_opening
+from tenaudit.audit.integrity.json_pointer import value_at, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

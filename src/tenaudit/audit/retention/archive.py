@@ -1,7 +1,7 @@
 """Purged events as files: one for each tenant and month and step of a purge, on disk before anything is removed.
 
-A file is gzip of NDJSON, a line an event in the order of the log, in its canonical text, which `tenaudit import --format
-ndjson` reads. The record of the purge in the log proves the file by its hash.
+A file is gzip of NDJSON, a line an event in the order of the log, in its canonical text, which `tenaudit import
+--format ndjson` reads. The record of the purge in the log proves the file by its hash.
 """
 
 from __future__ import annotations
