@@ -54,8 +54,10 @@ def trail(tmp_path_factory):
     assert main(["import", "--format", "ndjson", "--store", store, *PERSONAL, str(lines)]) == 0
     where = ["--store", store, "--tenant", str(TENANT)]
     assert tokens_in(printed("export", *where)) == [*HERS]
-    told = json.loads(printed("erase", *where, "--subject", WHO, "--by", "u-officer", "--json"))
-    assert (told["events"], told["values"]) == (EVENTS // 2, EVENTS // 2 * 5)
+    whole = json.loads(printed("erase", "--store", store, "--subject", WHO, "--by", "u-officer", "--json"))
+    assert (whole["complete"], whole["held"], whole["values"]) == (True, [], EVENTS // 2 * 5)
+    (told,) = whole["tenants"]
+    assert (told["tenant_id"], told["events"], told["values"]) == (str(TENANT), EVENTS // 2, EVENTS // 2 * 5)
     assert {one["what"] for one in told["not_reached"]} == {
         "streams",
         "spools and outboxes",

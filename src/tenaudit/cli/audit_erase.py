@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 import click
 
+from tenaudit._kernel.clock import SystemClock
 from tenaudit._kernel.error import ConfigurationError
+from tenaudit.audit.erasure import ErasureHeld
 from tenaudit.audit.erasure.erase import MAX_BATCH
 from tenaudit.audit.event import wire_time
 from tenaudit.cli.audit_retention_who import by_option
@@ -28,7 +30,7 @@ _SHOWN = 3
 
 class _Options(TypedDict):
     store_url: str
-    tenant: UUID
+    tenant: UUID | None
     subject: str
     dry_run: bool
     batch: int
@@ -40,11 +42,11 @@ class _Options(TypedDict):
 @click.command(
     short_help="Take one person's values out of a tenant's trail.",
     epilog="Exit codes: 0 everything that can be reached is gone, or would be; 1 something was left, for want of time, "
-    "or since it was altered, which tenaudit audit verify names; 2 bad usage, a store that cannot be used, or a tenant "
-    "that is held.",
+    "since it was altered, which tenaudit audit verify names, or since its tenant is held; 2 bad usage, a store that "
+    "cannot be used, or the one tenant of --tenant is held.",
 )
 @store_option
-@click.option("--tenant", type=click.UUID, required=True, help="In whose trail.")
+@click.option("--tenant", type=click.UUID, help="In whose trail; in every tenant's without it.")
 @click.option(
     "--subject",
     required=True,
@@ -68,42 +70,79 @@ class _Options(TypedDict):
 @by_option
 @json_option
 def erase(**options: Unpack[_Options]) -> int:
-    """Take one person's values out of a tenant's trail, and write into its log where they stood.
+    """Take one person's values out of a tenant's trail, or out of all, and write into the logs where they stood.
 
     Of events whose actor they are, everything goes that was listed as personal when the event was stored; of others,
     what names them there. Leaves, checkpoints and proofs stay valid, and what comes again from a stream is not stored.
     In PostgreSQL the user needs to be a purger. Being killed on the way loses nothing: run it again.
 
-    With --json: {"at", "tenant_id", "dry_run", "complete", "events", "values", "others", "altered", "not_reached":
-    [{"what", "how", "count", "names"}]}.
+    With --json: {"dry_run", "complete", "events", "values", "held", "tenants": [{"at", "tenant_id", "dry_run",
+    "complete", "events", "values", "others", "altered", "not_reached": [{"what", "how", "count", "names"}]}]}.
     """
-    report = asyncio.run(_erase(options))
+    done = asyncio.run(_erase(options))
     if options["as_json"]:
-        write_json(report.to_json())
+        write_json(done.to_json(dry_run=options["dry_run"]))
     else:
-        _print(report)
-    return 0 if report.complete else 1
+        for report in done.reports:
+            _print(report)
+        for tenant in done.held:
+            write_line(f"tenant {tenant} is held, so nothing of it went; tenaudit audit hold list says by whom")
+    return 0 if done.complete else 1
 
 
-async def _erase(options: _Options) -> ErasureReport:
-    tenant = options["tenant"]
+class _Done(NamedTuple):
+    reports: list[ErasureReport]
+    held: list[UUID]
+
+    @property
+    def complete(self) -> bool:
+        return not self.held and all(report.complete for report in self.reports)
+
+    def to_json(self, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "complete": self.complete,
+            "events": sum(report.events for report in self.reports),
+            "values": sum(report.values for report in self.reports),
+            "held": [str(tenant) for tenant in self.held],
+            "tenants": [report.to_json() for report in self.reports],
+        }
+
+
+async def _erase(options: _Options) -> _Done:
+    tenant, clock = options["tenant"], SystemClock()
+    until = clock.monotonic() + options["timeout"]
+    done = _Done([], [])
     async with open_store(options["store_url"], must_exist=True) as store:
+        known = await store.tenants()
         # A slip of the pen would erase nothing and say that all is well.
-        if tenant not in await store.tenants():
-            raise ConfigurationError(f"the store has no tenant {tenant}; check --tenant")
-        return await store.erase(
-            options["subject"],
-            tenant_id=tenant,
-            dry_run=options["dry_run"],
-            by=options["by"],
-            batch=options["batch"],
-            seconds=options["timeout"],
-        )
+        if tenant is not None and tenant not in known:
+            raise ConfigurationError(f"the store has no tenant {tenant}; leave out --tenant to erase in all")
+        for one in known if tenant is None else (tenant,):
+            try:
+                report = await store.erase(
+                    options["subject"],
+                    tenant_id=one,
+                    dry_run=options["dry_run"],
+                    by=options["by"],
+                    batch=options["batch"],
+                    # What has no time left says so, and is the next erasure's.
+                    seconds=max(until - clock.monotonic(), 1e-9),
+                )
+            except ErasureHeld:
+                if tenant is not None:
+                    raise
+                done.held.append(one)
+            else:
+                done.reports.append(report)
+    return done
 
 
 def _print(report: ErasureReport) -> None:
     done = "would be erased" if report.dry_run else "erased"
-    write_line(f"values {report.values} of {report.events} events {done}, at {wire_time(report.at)}")
+    write_line(
+        f"tenant {report.tenant_id}: values {report.values} of {report.events} events {done}, at {wire_time(report.at)}"
+    )
     for what, count in (report.others or {}).items():
         write_line(f"{what} {count} {'would be deleted' if report.dry_run else 'deleted'}")
     if report.altered:
